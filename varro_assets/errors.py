@@ -1,0 +1,154 @@
+"""Every error a user can meet, by name.
+
+What belongs here: exception classes only. An error says four things: what was tried, on what, what came back and what
+to do next. Two kinds matter to callers: *transient* (the same call may work later; the HTTP session and Dagster's run
+retries act on it) and *permanent* (asking again is useless until somebody changes something).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class VarroError(Exception):
+    """Base of all named errors; raise one of its kinds, never this class.
+
+    Args:
+        tried: what was being done, as an infinitive ("fetch tableinfo").
+        on: the thing it was done to ("FOLK1A").
+        got: what came back or was found.
+        todo: what the reader should do now.
+    """
+
+    transient: ClassVar[bool] = False
+
+    def __init__(self, tried: str, *, on: str = "", got: str = "", todo: str = "") -> None:
+        self.tried, self.on, self.got, self.todo = tried, on, got, todo
+        super().__init__(tried, on, got, todo)
+
+    @property
+    def problem(self) -> str:
+        """The error without its advice: one sentence."""
+        subject = f"{self.tried} {self.on}".strip()
+        return f"Could not {subject}: {self.got.rstrip('.')}." if self.got else f"Could not {subject}."
+
+    def __str__(self) -> str:
+        return f"{self.problem} {self.todo}".strip()
+
+
+class TransientError(VarroError):
+    """The same call may succeed later."""
+
+    transient = True
+
+
+class PermanentError(VarroError):
+    """The same call will fail again until something is changed."""
+
+
+# -- configuration and input ---------------------------------------------------------------------------------------
+
+
+class ConfigurationError(PermanentError):
+    """`.env` or `varro.toml` holds something that cannot be used."""
+
+
+class UnknownTable(PermanentError):
+    """No table of that id in the publisher's catalogue."""
+
+
+class InvalidTableId(PermanentError):
+    """A table id that is not 2-8 characters of A-Z and 0-9 (statbank-api: /tables)."""
+
+
+class InvalidPeriod(PermanentError):
+    """A period code that cannot be a partition key, a file name or a point in time."""
+
+
+class ForeignSource(PermanentError):
+    """A data directory that holds material of another source (say, the simulator's) than the one now asked."""
+
+
+# -- the publisher -------------------------------------------------------------------------------------------------
+
+
+class SourceUnavailable(TransientError):
+    """The service did not answer, or answered 408, 429 or 5xx, until the attempts ran out."""
+
+
+class SourceRefused(PermanentError):
+    """The service understood the request and refused it (an error body with a code).
+
+    Attributes:
+        code: the publisher's own error code, such as ``EXTRACT-NOTFOUND``; empty when it sent none.
+        status: the HTTP status.
+    """
+
+    def __init__(
+        self, tried: str, *, on: str = "", got: str = "", todo: str = "", code: str = "", status: int = 0
+    ) -> None:
+        super().__init__(tried, on=on, got=got, todo=todo)
+        self.code, self.status = code, status
+
+
+class UnexpectedResponse(PermanentError):
+    """A reply that is well delivered but not of the documented shape."""
+
+
+class MaintenancePage(TransientError):
+    """A page for people (HTML) where data was due: the service is closed for a while."""
+
+
+class BrokenStream(TransientError):
+    """A data stream that broke off, or did not end the way a complete one ends."""
+
+
+class PublisherChanged(TransientError):
+    """The publisher changed the table while it was being read."""
+
+
+class DuplicateKeys(PermanentError):
+    """Two rows of one response share all their codes."""
+
+
+class InvalidValue(PermanentError):
+    """A value column holds something that is neither a number nor the mark for missing."""
+
+
+class UndeclaredCode(PermanentError):
+    """A response holds a code (or a period) that was not asked for."""
+
+
+class ColumnCollision(PermanentError):
+    """Two variables of one table fold to the same column name."""
+
+
+# -- our own storage -----------------------------------------------------------------------------------------------
+
+
+class DamagedPartition(PermanentError):
+    """A parquet file of ours that cannot be read or does not hold what it states."""
+
+
+class StorageFull(PermanentError):
+    """The disk is full (or over quota)."""
+
+
+class DatabaseUnavailable(TransientError):
+    """The Postgres server could not be reached, or went away in the middle."""
+
+
+class DatabaseRefused(PermanentError):
+    """The Postgres server refused: missing right, wrong password, wrong version."""
+
+
+class TableBusy(TransientError):
+    """Another process holds the table's lock."""
+
+
+class LoadMismatch(PermanentError):
+    """After a load the warehouse did not hold the rows of the parquet file; the transaction was rolled back."""
+
+
+class EmbeddedServerError(PermanentError):
+    """The embedded Postgres server could not be initialised, started or stopped."""

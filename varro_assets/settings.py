@@ -1,0 +1,139 @@
+"""The settings: read once from the environment and `.env`, then passed down as one frozen value.
+
+What belongs here: names, defaults and derived paths. Code below this module receives values and never reads the
+environment itself.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from varro_assets.errors import ConfigurationError
+
+HOME_VARIABLE = "VARRO_HOME"
+FOLLOW_FILE = "varro.toml"
+SIMULATOR = "simulator"
+"""Value of ``DST_API_URL`` that asks for the built-in simulator instead of an address."""
+
+
+class Settings(BaseSettings):
+    """Everything the environment decides. Paths are absolute once loaded.
+
+    A relative ``DATA_DIR``, ``CONTEXT_DIR`` or ``DAGSTER_HOME`` is relative to ``home``, the folder that holds
+    `varro.toml`.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_file_encoding="utf-8")
+
+    home: Path
+    data_dir: Path = Path("data")
+    context_dir: Path = Path("context")
+    dagster_home: Path = Path("dagster_home")
+    database_url: SecretStr | None = None
+    """The user's own Postgres; None means the embedded server."""
+    dagster_database_url: SecretStr | None = None
+    """Dagster's own storage; None means database ``<name>_dagster`` beside the warehouse."""
+    dst_api_url: str = "https://api.statbank.dk/v1"
+    dst_api_sleep_seconds: float = Field(default=10.0, ge=0, le=3600)
+    """Least time between the starts of two requests, over all processes; 0 = off."""
+    dst_api_timeout_seconds: float = Field(default=120.0, gt=0, le=3600)
+    """Longest silence on the wire before a request counts as failed."""
+    varro_owner: str = "team:data"
+    """Owner shown on every asset: an e-mail address or ``team:name``."""
+
+    @field_validator("database_url", "dagster_database_url", mode="before")
+    @classmethod
+    def _blank_is_unset(cls, value: object) -> object:
+        return None if value == "" else value
+
+    @field_validator("database_url", "dagster_database_url")
+    @classmethod
+    def _psycopg2_url(cls, value: SecretStr | None) -> SecretStr | None:
+        """Name the driver: SQLAlchemy 2.1 reads a bare ``postgresql://`` as psycopg 3 (dagster issue 33958)."""
+        if value is None:
+            return None
+        scheme, mark, rest = value.get_secret_value().partition("://")
+        if not mark or scheme not in {"postgresql", "postgres", "postgresql+psycopg2"}:
+            raise ValueError("must look like postgresql://user:password@host:5432/database")
+        return SecretStr(f"postgresql+psycopg2://{rest}")
+
+    @field_validator("dst_api_url")
+    @classmethod
+    def _http_url(cls, value: str) -> str:
+        if value != SIMULATOR and not value.startswith(("https://", "http://")):
+            raise ValueError("must be an http(s) address, or the word 'simulator'")
+        return value.rstrip("/")
+
+    @classmethod
+    def load(cls, home: Path | None = None) -> Self:
+        """Read the environment and ``<home>/.env``.
+
+        Args:
+            home: the project folder; None looks at ``VARRO_HOME``, then for the nearest `varro.toml` upwards from
+                the working directory.
+
+        Raises:
+            ConfigurationError: no home, or a value that cannot be used.
+        """
+        root = (home or find_home()).expanduser().resolve()
+        try:
+            settings = cls(_env_file=root / ".env", home=root)  # type: ignore[call-arg]
+        except ValidationError as error:
+            # never print error.input: it may be a password
+            first = error.errors(include_input=False, include_url=False)[0]
+            name = "_".join(str(part) for part in first["loc"]).upper()
+            raise ConfigurationError(
+                "use the setting", on=name, got=first["msg"], todo=f"Correct it in {root / '.env'} or the environment."
+            ) from None
+        paths = {name: root / getattr(settings, name) for name in ("data_dir", "context_dir", "dagster_home")}
+        return settings.model_copy(update=paths)
+
+    @property
+    def follow_file(self) -> Path:
+        """`varro.toml`: which tables are followed, and how."""
+        return self.home / FOLLOW_FILE
+
+    @property
+    def dst_dir(self) -> Path:
+        """Everything that came from Statistics Denmark."""
+        return self.data_dir / "dst"
+
+    @property
+    def metadata_dir(self) -> Path:
+        """Catalogue, subjects and tableinfos as published."""
+        return self.dst_dir / "metadata"
+
+    @property
+    def tables_dir(self) -> Path:
+        """One folder of per-period parquet files for each table."""
+        return self.dst_dir / "statbank_tables"
+
+    @property
+    def postgres_dir(self) -> Path:
+        """The embedded Postgres server: its data, its password, its log."""
+        return self.data_dir / "postgres"
+
+
+def find_home(start: Path | None = None) -> Path:
+    """The project folder: ``VARRO_HOME``, or the nearest folder upwards that holds `varro.toml`.
+
+    Raises:
+        ConfigurationError: neither is there.
+    """
+    if named := os.environ.get(HOME_VARIABLE):
+        return Path(named)
+    here = (start or Path.cwd()).resolve()
+    for folder in (here, *here.parents):
+        if (folder / FOLLOW_FILE).is_file():
+            return folder
+    raise ConfigurationError(
+        "find the project folder",
+        on=f"from {here} upwards",
+        got=f"no {FOLLOW_FILE} there",
+        todo=f"Change into the project, or set {HOME_VARIABLE} to it.",
+    )
