@@ -73,7 +73,25 @@ class ForeignSource(PermanentError):
 
 
 class SourceUnavailable(TransientError):
-    """The service did not answer, or answered 408, 429 or 5xx, until the attempts ran out."""
+    """The service did not answer, or answered 408, 429 or 5xx, until the attempts ran out.
+
+    Attributes:
+        status: the last HTTP status; 0 when there was no answer at all.
+        retry_after: seconds after which the service wants to be asked again, if it said so.
+    """
+
+    def __init__(
+        self,
+        tried: str,
+        *,
+        on: str = "",
+        got: str = "",
+        todo: str = "",
+        status: int = 0,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(tried, on=on, got=got, todo=todo)
+        self.status, self.retry_after = status, retry_after
 
 
 class SourceRefused(PermanentError):

@@ -93,6 +93,37 @@ class Settings(BaseSettings):
         paths = {name: root / getattr(settings, name) for name in ("data_dir", "context_dir", "dagster_home")}
         return settings.model_copy(update=paths)
 
+    def environment(self) -> dict[str, str]:
+        """The variables that make a child process load these very settings, whatever its own `.env` says."""
+        return {
+            HOME_VARIABLE: str(self.home),
+            "DATA_DIR": str(self.data_dir),
+            "CONTEXT_DIR": str(self.context_dir),
+            "DAGSTER_HOME": str(self.dagster_home),
+            "DATABASE_URL": self.database_url.get_secret_value() if self.database_url else "",
+            "DAGSTER_DATABASE_URL": self.dagster_database_url.get_secret_value() if self.dagster_database_url else "",
+            "DST_API_URL": self.dst_api_url,
+            "DST_API_SLEEP_SECONDS": str(self.dst_api_sleep_seconds),
+            "DST_API_TIMEOUT_SECONDS": str(self.dst_api_timeout_seconds),
+            "VARRO_OWNER": self.varro_owner,
+        }
+
+    def for_demo(self) -> Self:
+        """The demo's own home below this one's data: own server, the simulator, nothing of the user's."""
+        home = self.data_dir / "demo"
+        return self.model_copy(
+            update={
+                "home": home,
+                "data_dir": home / "data",
+                "context_dir": home / "context",
+                "dagster_home": home / "dagster_home",
+                "database_url": None,
+                "dagster_database_url": None,
+                "dst_api_url": SIMULATOR,
+                "dst_api_sleep_seconds": 0.0,
+            }
+        )
+
     @property
     def follow_file(self) -> Path:
         """`varro.toml`: which tables are followed, and how."""

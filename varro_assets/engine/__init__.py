@@ -1,1 +1,1 @@
-"""The publisher-neutral engine: periods, plans, HTTP, parquet partitions and Postgres. Knows no publisher, no dagster."""
+"""The publisher-neutral engine: periods, plans, HTTP, parquet partitions and Postgres. No publisher, no dagster."""

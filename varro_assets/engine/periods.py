@@ -169,8 +169,7 @@ def parse(code: str) -> Period:
         raise _invalid(code, "not a code of any known form, and not safe as a partition key")
     # `AUG - DEC 2019` has no bounds we could stand by, but its year gives the order
     years = [int(year) for year in _YEAR_IN_TEXT.findall(code) if int(year) > 0]
-    start = date(years[0], 1, 1) if years else None
-    return Period(code, Kind.TEXT, start, None)
+    return Period(code, Kind.TEXT, date(years[0], 1, 1) if years else None, None)
 
 
 def _invalid(code: str, got: str) -> InvalidPeriod:

@@ -1,0 +1,189 @@
+"""HTTP session: paced, retrying requests.
+
+What belongs here: how to ask a service politely and surely. Pacing holds across processes; only transient failures are
+tried again; every error names the request. What a reply means is the client's business, not this module's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+import tenacity
+from filelock import FileLock
+from requests.adapters import HTTPAdapter
+
+from varro_assets.errors import SourceUnavailable
+
+TRANSIENT_STATUS = frozenset({408, 429, 500, 502, 503, 504})
+LONGEST_WAIT = 300.0
+"""Seconds; a Retry-After beyond it is not waited out but reported."""
+USER_AGENT = "varro-assets/0.1"
+_LATER = "Try again later; if it lasts, look whether the service announces a closure."
+
+
+class Pace:
+    """Least time between the starts of two requests to one service, over all processes that share the folder.
+
+    The time of the last request lies in a small file, read and written under a lock.
+    """
+
+    def __init__(self, folder: Path, url: str, seconds: float) -> None:
+        host = urlsplit(url).netloc.replace(":", "_")
+        self.seconds = seconds
+        self._file = folder / f"{host}.pace"
+
+    def wait(self) -> float:
+        """Sleep until a request may start, and claim that moment. Returns the seconds slept."""
+        if self.seconds <= 0:
+            return 0.0
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{self._file}.lock"):
+            slept = self._remaining()
+            time.sleep(slept)
+            self._file.write_text(json.dumps(time.time()), encoding="ascii")
+        return slept
+
+    def _remaining(self) -> float:
+        try:
+            last = float(self._file.read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            return 0.0
+        # a clock that was set back must not make us wait for hours
+        return min(max(0.0, last + self.seconds - time.time()), self.seconds)
+
+
+class Session:
+    """Requests to one service.
+
+    Args:
+        pace: waits before every attempt.
+        timeout: seconds of silence after which an attempt has failed.
+        attempts: how often a request is tried when its failures are transient.
+        backoff: seconds before the second attempt; doubles each time, with jitter.
+        request_id_header: reply header that names the request in the service's own log.
+    """
+
+    def __init__(
+        self,
+        pace: Pace,
+        *,
+        timeout: float = 120.0,
+        attempts: int = 5,
+        backoff: float = 1.0,
+        request_id_header: str = "",
+        on_retry: Callable[[str], None] | None = None,
+    ) -> None:
+        self._pace, self._timeout, self._attempts, self._backoff = pace, timeout, attempts, backoff
+        self._request_id_header, self._on_retry = request_id_header, on_retry
+        self._session = requests.Session()
+        self._session.headers["User-Agent"] = USER_AGENT
+        self._session.mount("http://", HTTPAdapter(max_retries=0))
+        self._session.mount("https://", HTTPAdapter(max_retries=0))
+        self.requests = 0
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+    @contextlib.contextmanager
+    def post(
+        self, url: str, body: Mapping[str, Any], *, what: str, on: str, attempts_at: Mapping[int, int] | None = None
+    ) -> Iterator[requests.Response]:
+        """POST JSON and yield the reply, its body not yet read.
+
+        Any status but the transient ones is yielded: what it means is the caller's to say.
+
+        Args:
+            url: where to.
+            body: sent as JSON.
+            what: for errors: what is being done.
+            on: for errors: to what.
+            attempts_at: HTTP status -> attempts, where they differ from the session's.
+
+        Raises:
+            SourceUnavailable: transient failures until the attempts ran out.
+        """
+        fewer = attempts_at or {}
+
+        def exhausted(state: tenacity.RetryCallState) -> bool:
+            error = _error_of(state)
+            if error.retry_after is not None and error.retry_after > LONGEST_WAIT:
+                return True
+            return state.attempt_number >= fewer.get(error.status, self._attempts)
+
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(SourceUnavailable),
+            stop=exhausted,
+            wait=self._wait,
+            before_sleep=self._report,
+            reraise=True,
+        )
+        response = retrying(self._attempt, url, body, what, on)
+        with response:
+            yield response
+
+    def _attempt(self, url: str, body: Mapping[str, Any], what: str, on: str) -> requests.Response:
+        self._pace.wait()
+        self.requests += 1
+        try:
+            # allow_redirects=False: a redirected POST silently loses its body
+            response = self._session.post(url, json=body, stream=True, timeout=self._timeout, allow_redirects=False)
+        except (requests.ConnectionError, requests.Timeout) as error:
+            got = f"{type(error).__name__} from {url}: {_innermost(error)}"
+            raise SourceUnavailable(what, on=on, got=got, todo=_LATER) from error
+        if response.status_code not in TRANSIENT_STATUS:
+            return response
+        with response:
+            got = f"HTTP {response.status_code} from {url}{self.request_id(response)}"
+            raise SourceUnavailable(
+                what, on=on, got=got, todo=_LATER, status=response.status_code, retry_after=_retry_after(response)
+            )
+
+    def request_id(self, response: requests.Response) -> str:
+        """The service's own id of a request, ready to end an error message; empty when it sent none."""
+        value = response.headers.get(self._request_id_header, "") if self._request_id_header else ""
+        return f" (request id {value})" if value else ""
+
+    def _wait(self, state: tenacity.RetryCallState) -> float:
+        asked = _error_of(state).retry_after
+        if asked is not None:
+            return asked
+        return float(tenacity.wait_random_exponential(multiplier=self._backoff, max=60)(state))
+
+    def _report(self, state: tenacity.RetryCallState) -> None:
+        if self._on_retry:
+            self._on_retry(f"{_error_of(state).problem} Trying again in {state.upcoming_sleep:.0f} s.")
+
+
+def _error_of(state: tenacity.RetryCallState) -> SourceUnavailable:
+    error = state.outcome.exception() if state.outcome else None
+    if not isinstance(error, SourceUnavailable):
+        raise TypeError("retrying without a transient error") from error
+    return error
+
+
+def _retry_after(response: requests.Response) -> float | None:
+    """Seconds until the service wants to be asked again (RFC 9110 10.2.3: seconds or a date)."""
+    value = response.headers.get("Retry-After", "").strip()
+    if not value:
+        return None
+    if value.isdigit():
+        return float(value)
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except ValueError:
+        return None
+
+
+def _innermost(error: BaseException) -> str:
+    while error.__cause__ or error.__context__:
+        error = error.__cause__ or error.__context__  # type: ignore[assignment]
+    return str(error) or type(error).__name__

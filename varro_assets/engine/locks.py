@@ -1,0 +1,91 @@
+"""Table lock: one writer per table, over all processes that use the warehouse.
+
+What belongs here: session-level advisory locks on a connection of their own, so that the server itself releases the
+lock of a process that dies.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+
+from pydantic import SecretStr
+
+from varro_assets.engine import postgres
+from varro_assets.engine.postgres import Connection
+from varro_assets.errors import TableBusy
+
+_KEY = "hashtextextended('varro:' || %(name)s, 0)"
+_TAKE = f"SELECT pg_try_advisory_lock({_KEY})"
+# A bigint key shows in pg_locks as its two halves, objsubid 1.
+_HOLDER = f"""
+SELECT a.application_name, a.backend_start
+  FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+   AND l.classid::bigint = (({_KEY} >> 32) & 4294967295)
+   AND l.objid::bigint = ({_KEY} & 4294967295)
+"""
+_POLL_SECONDS = 0.5
+
+
+class TableLock:
+    """A lock that is held. Losing the connection loses the lock, which `check` finds out."""
+
+    def __init__(self, name: str, connection: Connection) -> None:
+        self.name, self._connection = name, connection
+
+    def check(self) -> None:
+        """Raise DatabaseUnavailable unless the lock's connection, and so the lock, still lives."""
+        with postgres.transaction(self._connection, "keep the lock of table", on=self.name) as cursor:
+            cursor.execute("SELECT 1")
+
+
+@contextlib.contextmanager
+def table_lock(url: SecretStr, name: str, *, wait: float = 0.0) -> Iterator[TableLock]:
+    """Hold the lock of a table.
+
+    Args:
+        url: the warehouse.
+        name: the table's id, as the publisher spells it.
+        wait: seconds to wait for another holder.
+
+    Raises:
+        TableBusy: somebody else held it all that time; names them.
+    """
+    connection = postgres.connect(url, f"lock {name}")
+    try:
+        deadline = time.monotonic() + wait
+        while not _take(connection, name):
+            if time.monotonic() >= deadline:
+                raise TableBusy(
+                    "lock table",
+                    on=name,
+                    got=f"held by {_holder(connection, name) or 'another process'}",
+                    todo="Wait for it to finish, then run the command again.",
+                )
+            time.sleep(min(_POLL_SECONDS, max(0.0, deadline - time.monotonic())))
+        yield TableLock(name, connection)
+    finally:
+        connection.close()
+
+
+def holder(url: SecretStr, name: str) -> str | None:
+    """Who holds the lock, in words; None when it is free."""
+    with contextlib.closing(postgres.connect(url, f"look at lock {name}")) as connection:
+        return _holder(connection, name)
+
+
+def _take(connection: Connection, name: str) -> bool:
+    with postgres.transaction(connection, "lock table", on=name) as cursor:
+        cursor.execute(_TAKE, {"name": name})
+        row = cursor.fetchone()
+    return bool(row and row[0])
+
+
+def _holder(connection: Connection, name: str) -> str | None:
+    with postgres.transaction(connection, "look at the lock of table", on=name) as cursor:
+        cursor.execute(_HOLDER, {"name": name})
+        row = cursor.fetchone()
+    return f"{row[0]!r} since {row[1]:%Y-%m-%d %H:%M:%S %Z}" if row else None
