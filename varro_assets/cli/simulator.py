@@ -1,0 +1,155 @@
+"""``varro simulator``: run the simulated StatBank, publish in it, make it fail, see what it was asked.
+
+What belongs here: the commands and their texts. Everything they do is in ``varro_assets.simulator``; the commands other
+than ``serve`` talk to a running simulator over HTTP.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import requests
+import typer
+
+from varro_assets.simulator import Simulator, Universe
+from varro_assets.simulator.faults import KINDS as FAULTS
+from varro_assets.simulator.publications import KINDS as PUBLICATIONS
+
+DEFAULT_PORT = 8765
+DEFAULT_URL = f"http://127.0.0.1:{DEFAULT_PORT}"
+SECONDS = 30
+
+app = typer.Typer(
+    help="A StatBank on this machine: real structure, invented values, publications and faults on demand.",
+    no_args_is_help=True,
+)
+_Url = Annotated[str, typer.Option(help="Address of the running simulator.")]
+
+
+@app.command()
+def serve(
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.")] = DEFAULT_PORT,
+    state: Annotated[
+        Path | None, typer.Option(help="File that keeps the publications, so that a restart goes on from there.")
+    ] = None,
+    tables: Annotated[
+        int | None, typer.Option(help="Add small synthetic tables up to this number; the real catalogue has 2240.")
+    ] = None,
+    recorded: Annotated[
+        Path | None, typer.Option(help="Serve a folder of recorded answers instead of invented tables.")
+    ] = None,
+    speed: Annotated[int | None, typer.Option(help="Send /data no faster than this many bytes a second.")] = None,
+) -> None:
+    """Serve the simulated StatBank until Ctrl-C."""
+    if recorded is not None:
+        if state is not None or tables is not None:
+            raise typer.BadParameter("recorded material takes neither --state nor --tables")
+        if not recorded.is_dir():
+            raise typer.BadParameter(f"there is no folder {recorded}")
+        simulator = Simulator.recorded(recorded, port=port)
+    else:
+        universe = Universe.demo() if tables is None else Universe.catalogue(tables)
+        try:
+            simulator = Simulator(universe, port=port, state_file=state)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
+    if speed is not None:
+        simulator.fault("slow", path="data", count=None, rate=speed)
+    try:
+        simulator.start()
+    except OSError as error:
+        typer.echo(f"Port {port} cannot be used ({error.strerror}). Choose another with --port.", err=True)
+        raise typer.Exit(1) from error
+    typer.echo(f"Simulated StatBank at {simulator.url}")
+    typer.echo(f"  use it:     DST_API_URL={simulator.url}")
+    typer.echo(f"  publish:    varro simulator publish FOLK1A publish_period --url {simulator.root}")
+    typer.echo(f"  break it:   varro simulator fault reset --table FOLK1A --url {simulator.root}")
+    typer.echo("  stop it:    Ctrl-C")
+    try:
+        while True:
+            time.sleep(3600)
+    except KeyboardInterrupt:
+        typer.echo("Stopped.")
+    finally:
+        simulator.stop()
+
+
+@app.command(epilog="Kinds: " + ", ".join(PUBLICATIONS) + ".")
+def publish(
+    table: Annotated[str, typer.Argument(help="Table id, for example FOLK1A.")],
+    kind: Annotated[str, typer.Argument(help="What happens to it; see the list below.")],
+    tid: Annotated[str | None, typer.Option(help="The period, where the kind is about one.")] = None,
+    cells: Annotated[int | None, typer.Option(help="revise: how many cells change (sums over them follow).")] = None,
+    keep: Annotated[float | None, typer.Option(help="shrink: the share of the rows that stays.")] = None,
+    answers: Annotated[int | None, typer.Option(help="shrink: only the next so many answers are short.")] = None,
+    url: _Url = DEFAULT_URL,
+) -> None:
+    """Publish in the running simulator: a new period, a revision, a withdrawal, ..."""
+    arguments = {"tid": tid, "cells": cells, "keep": keep, "answers": answers}
+    given = {name: value for name, value in arguments.items() if value is not None}
+    entry = _ask("POST", url, "publish", {"kind": kind, "table": table, **given})
+    typer.echo(f"{entry['id']}: {entry['firstPeriod']} - {entry['latestPeriod']}, updated {entry['updated']}")
+
+
+@app.command(
+    epilog="Kinds: " + "; ".join(f"{kind}: {text}" for kind, text in FAULTS.items() if kind != "publish") + "."
+)
+def fault(
+    kind: Annotated[str, typer.Argument(help="What goes wrong; see the list below.")],
+    table: Annotated[str | None, typer.Option(help="Only in requests about this table.")] = None,
+    path: Annotated[str | None, typer.Option(help="Only in data, tableinfo, tables or subjects.")] = None,
+    nth: Annotated[int, typer.Option(help="From the nth such request on.")] = 1,
+    count: Annotated[int, typer.Option(help="So many times; 0 for always.")] = 1,
+    detail: Annotated[
+        list[str] | None, typer.Option("--set", help="A number the kind takes, as NAME=NUMBER: seconds=30, status=502.")
+    ] = None,
+    url: _Url = DEFAULT_URL,
+) -> None:
+    """Make the running simulator fail."""
+    when = {"table": table, "path": path, "nth": nth, "count": count or None}
+    _ask("POST", url, "faults", {"kind": kind, **when, **_numbers(detail or [])})
+    where = f"{path or 'any request'} of {table or 'any table'}"
+    typer.echo(f"{kind} set for {where}, {f'{count} time(s)' if count else 'always'}")
+
+
+@app.command("requests")
+def list_requests(url: _Url = DEFAULT_URL) -> None:
+    """Show what the running simulator was asked, oldest first."""
+    for line in _ask("GET", url, "requests"):
+        moment = datetime.fromtimestamp(line["time"], tz=UTC).strftime("%H:%M:%S")
+        typer.echo(f"{moment}  {line['status']:3}  {line['method']:4}  {line['path']}  {line['body'][:200]}".rstrip())
+
+
+@app.command()
+def reset(url: _Url = DEFAULT_URL) -> None:
+    """Forget publications, faults and requests; the state file is removed."""
+    _ask("POST", url, "reset")
+    typer.echo("The simulator is as it was at first.")
+
+
+def _numbers(details: list[str]) -> dict[str, float]:
+    numbers: dict[str, float] = {}
+    for name, _, value in (detail.partition("=") for detail in details):
+        try:
+            numbers[name] = int(value) if value.isdigit() else float(value)
+        except ValueError as error:
+            raise typer.BadParameter(f"--set takes NAME=NUMBER, not {name}={value}") from error
+    return numbers
+
+
+def _ask(method: str, url: str, path: str, body: dict[str, Any] | None = None) -> Any:
+    root = url.rstrip("/").removesuffix("/v1")
+    try:
+        response = requests.request(method, f"{root}/_simulator/{path}", json=body, timeout=SECONDS)
+        answer = response.json()
+    except (requests.RequestException, json.JSONDecodeError) as error:
+        typer.echo(f"No simulator answers at {root}. Start one with `varro simulator serve`, or give --url.", err=True)
+        raise typer.Exit(1) from error
+    if not response.ok:
+        typer.echo(f"The simulator refused: {answer['error']}", err=True)
+        raise typer.Exit(1)
+    return answer

@@ -1,0 +1,82 @@
+"""``varro simulator``: the commands against a running simulator, and one started by ``serve``."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import requests
+from typer.testing import CliRunner
+
+from varro_assets.cli.simulator import app
+from varro_assets.simulator import Simulator
+from varro_assets.simulator.faults import KINDS as FAULTS
+from varro_assets.simulator.publications import KINDS as PUBLICATIONS
+
+
+@pytest.fixture
+def varro(simulator: Simulator):
+    return lambda *words: CliRunner().invoke(app, [*words, "--url", simulator.url])
+
+
+def test_publish(varro, simulator: Simulator) -> None:
+    result = varro("publish", "BIL10", "publish_period")
+    assert result.exit_code == 0, result.output
+    assert "2007 - 2026" in result.output
+    assert varro("publish", "BIL10", "revise", "--tid", "2010", "--cells", "3").exit_code == 0
+    assert simulator.universe.publications[-1] == {"kind": "revise", "table": "BIL10", "tid": "2010", "cells": 3}
+
+
+def test_a_refused_publication_says_why(varro) -> None:
+    result = varro("publish", "NOSUCH", "touch")
+    assert result.exit_code == 1
+    assert "there is no table NOSUCH" in result.output
+
+
+def test_fault_requests_reset(varro, simulator: Simulator) -> None:
+    assert varro("fault", "server_error", "--table", "FT", "--count", "0").exit_code == 0
+    answers = [requests.get(f"{simulator.url}/tableinfo/FT", timeout=5).status_code for _ in range(2)]
+    assert answers == [500, 500]
+    assert "/v1/tableinfo/FT" in varro("requests").output
+    assert varro("reset").exit_code == 0
+    assert requests.get(f"{simulator.url}/tableinfo/FT", timeout=5).ok
+    assert len(simulator.requests) == 1
+
+
+def test_a_fault_with_numbers(varro, simulator: Simulator) -> None:
+    assert varro("fault", "server_error", "--set", "status=502").exit_code == 0
+    assert requests.get(f"{simulator.url}/tables", timeout=5).status_code == 502
+    assert varro("fault", "server_error", "--set", "status=high").exit_code == 2
+    assert varro("fault", "earthquake").exit_code == 1
+
+
+def test_nobody_there() -> None:
+    result = CliRunner().invoke(app, ["requests", "--url", "http://127.0.0.1:9"])
+    assert result.exit_code == 1
+    assert "varro simulator serve" in result.output
+
+
+def test_help_names_all_kinds() -> None:
+    publish = " ".join(CliRunner().invoke(app, ["publish", "--help"], terminal_width=200).output.split())
+    fault = " ".join(CliRunner().invoke(app, ["fault", "--help"], terminal_width=200).output.split())
+    assert all(kind in publish for kind in PUBLICATIONS)
+    assert all(kind in fault for kind in FAULTS if kind != "publish")
+
+
+def test_recorded_excludes_state(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["serve", "--recorded", str(tmp_path), "--tables", "30"])
+    assert result.exit_code == 2
+
+
+def test_serve_says_where_it_is(tmp_path: Path) -> None:
+    script = "from varro_assets.cli.simulator import app; app()"
+    command = [sys.executable, "-u", "-c", script, "serve", "--port", "0", "--state", str(tmp_path / "state.jsonl")]
+    with subprocess.Popen([*command, "--tables", "40"], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            url = process.stdout.readline().split()[-1]
+            assert len(requests.get(f"{url}/tables", timeout=5).json()) == 40
+        finally:
+            process.terminate()
