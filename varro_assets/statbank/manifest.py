@@ -1,0 +1,81 @@
+"""Manifest: what a folder of period files is a complete copy of.
+
+What belongs here: ``manifest.json`` in a table's folder, written when every planned period of a sync has come in, with
+the description (codes, labels) that goes with exactly these files. It lets the warehouse be filled again without the
+API.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from varro_assets.engine.files import write_json
+from varro_assets.errors import DamagedPartition, VarroError
+from varro_assets.statbank import models
+from varro_assets.statbank.models import TableInfo
+
+FILE_NAME = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The state of a folder after its last complete sync.
+
+    Attributes:
+        source: host of the API, or ``simulator``.
+        shape_hash: of the files that belong to this state; others are of an older shape.
+        completed_at: ISO, UTC.
+        info: the publisher's description of that moment.
+    """
+
+    source: str
+    shape_hash: str
+    completed_at: str
+    info: TableInfo
+
+
+def read(folder: Path) -> Manifest | None:
+    """The manifest; None where no sync was ever complete.
+
+    Raises:
+        DamagedPartition: it is there and cannot be used.
+    """
+    path = folder / FILE_NAME
+    try:
+        body = json.loads(path.read_text(encoding="utf-8"))
+        info = models.parse(TableInfo, body["tableinfo"], what="read", on=str(path))
+        return Manifest(body["source"], body["shape_hash"], body["completed_at"], info)
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError, VarroError) as error:
+        raise DamagedPartition(
+            "read", on=str(path), got=f"not a manifest ({error})", todo="Delete it and sync the table again."
+        ) from error
+
+
+def write(folder: Path, source: str, shape_hash: str, raw: Mapping[str, Any]) -> None:
+    """State that the folder is now a complete copy of this publication.
+
+    Args:
+        folder: the table's.
+        source: host of the API, or ``simulator``.
+        shape_hash: of its files.
+        raw: the tableinfo as the publisher sent it.
+    """
+    completed_at = datetime.now(UTC).isoformat(timespec="seconds")
+    write_json(
+        folder / FILE_NAME,
+        {
+            "table": raw["id"],
+            "updated": raw["updated"],
+            "source": source,
+            "shape_hash": shape_hash,
+            "completed_at": completed_at,
+            "tableinfo": dict(raw),
+        },
+    )

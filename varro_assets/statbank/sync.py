@@ -1,0 +1,376 @@
+"""Sync: one table from the API to parquet to Postgres, under its lock, as one moment of the publisher's.
+
+What belongs here: the order of the steps and what must hold between them (docs/architecture.md, "Contracts"). What to
+fetch is `planning`'s, how is `fetching`'s, into Postgres is `loading`'s.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from varro_assets.engine import planning, postgres
+from varro_assets.engine.locks import TableLock, table_lock
+from varro_assets.engine.partitions import PartitionInfo, PartitionStore, Staging
+from varro_assets.engine.period_table import PeriodTable, PeriodTables
+from varro_assets.engine.planning import Plan, Scope
+from varro_assets.errors import DamagedPartition, ForeignSource, PublisherChanged
+from varro_assets.statbank import catalog, facts, fetching, manifest
+from varro_assets.statbank.fetching import BatchSize
+from varro_assets.statbank.loading import FactLoader, SyncCounts
+from varro_assets.statbank.manifest import Manifest
+from varro_assets.statbank.models import TableInfo
+from varro_assets.statbank.sources import Sources
+from varro_assets.statbank.sync_report import Observer, Outcome, SyncReport
+
+FRESH_SECONDS = 300.0
+"""A description cached this recently, and of the catalogue's ``updated``, need not be asked for again to begin with."""
+SHRINK = 0.5
+"""A held period that comes back with less than this part of its rows is not believed at first."""
+
+
+def sync_table(
+    sources: Sources,
+    table: str,
+    observer: Observer,
+    *,
+    scope: Scope | None = None,
+    accept_shrink: bool = False,
+    load: bool = True,
+    run_id: str | None = None,
+    wait: float = 0.0,
+    report: SyncReport | None = None,
+) -> SyncReport:
+    """Bring one table up to date.
+
+    Args:
+        sources: publisher, folders, database.
+        table: id.
+        observer: told of every step.
+        scope: which periods beyond the new and trailing ones.
+        accept_shrink: believe a period that comes back much smaller.
+        load: also load the fact table; without it only the parquet files are brought up to date.
+        run_id: recorded with what is loaded.
+        wait: seconds to wait for another writer of this table.
+        report: filled in as the sync goes; a new one by default.
+
+    Raises:
+        VarroError: its kinds, by what failed. What was held before is still held.
+    """
+    report = report or SyncReport(table)
+    with _writer(sources, table, run_id, wait) as (lock, tables):
+        sent = sources.client.request_count
+        try:
+            job = _Sync(sources, sources.store(table), lock, tables, observer, report, accept_shrink, load)
+            job.run(scope or Scope())
+        finally:
+            report.requests = sources.client.request_count - sent
+    return report
+
+
+def load_table(
+    sources: Sources,
+    table: str,
+    observer: Observer,
+    *,
+    only: Collection[str] | None = None,
+    run_id: str | None = None,
+    wait: float = 0.0,
+    report: SyncReport | None = None,
+) -> SyncReport:
+    """Fill the fact table from the parquet files, without the API.
+
+    Args:
+        sources: folders and database; the publisher is not asked.
+        table: id.
+        observer: told of every period.
+        only: replace just these periods; None builds the whole table anew.
+        run_id: recorded with what is loaded.
+        wait: seconds to wait for another writer of this table.
+        report: filled in; a new one by default.
+
+    Raises:
+        DamagedPartition: the folder holds no complete sync.
+    """
+    report = report or SyncReport(table)
+    with _writer(sources, table, run_id, wait) as (_lock, tables):
+        store = sources.store(table)
+        state = manifest.read(store.folder)
+        if state is None:
+            raise DamagedPartition(
+                "rebuild table", on=table, got=f"no completed sync in {store.folder}", todo=f"varro sync {table}"
+            )
+        held = store.infos()
+        target = replace(facts.period_table(state.info, held), shape_hash=state.shape_hash)
+        loader = FactLoader(tables, store, state.info, target, _subject_path(sources, table))
+        report.rows_written = loader.rebuild(held) if only is None else loader.reload(held, only)
+        loader.describe()
+        vanished = set(held).difference(state.info.tids)
+        loader.complete(SyncCounts(unchanged=len(held) - len(vanished), kept=len(vanished)))
+        report.finish(held, state.info.updated)
+        for code, part in held.items():
+            report.settle(code, Outcome.KEPT if code in vanished else Outcome.UNCHANGED, part)
+            observer.settled(code, report.outcomes[code], part)
+    return report
+
+
+def make_plan(info: TableInfo, held: Mapping[str, PartitionInfo], scope: Scope, state: Manifest | None) -> Plan:
+    """What to fetch of a table.
+
+    Args:
+        info: the publisher's fresh description.
+        held: our files.
+        scope: what the caller asks for.
+        state: the folder's manifest; None while a first load is not complete.
+    """
+    shape = facts.shape_hash(info, held)
+    published = set(info.tids)
+    # a published period whose file is of another shape (a crash in the middle of a change) counts as not held
+    usable = [code for code, part in held.items() if part.shape_hash == shape or code not in published]
+    trusted = None if state else [code for code in usable if held[code].updated == info.updated]
+    reshaped = state is not None and state.shape_hash != shape
+    return planning.plan(info.tids, usable, scope, reshaped=reshaped, trusted=trusted)
+
+
+@contextlib.contextmanager
+def _writer(sources: Sources, table: str, run_id: str | None, wait: float) -> Iterator[tuple[TableLock, PeriodTables]]:
+    """Hold the table's lock and a connection to write by; sweep away what a dead holder left."""
+    with table_lock(sources.warehouse, table, wait=wait) as lock:
+        sources.store(table).sweep()
+        with contextlib.closing(postgres.connect(sources.warehouse, f"sync {table}")) as connection:
+            yield lock, PeriodTables(connection, run_id)
+
+
+@dataclass
+class _Sync:
+    """One sync under way."""
+
+    sources: Sources
+    store: PartitionStore
+    lock: TableLock
+    tables: PeriodTables
+    observer: Observer
+    report: SyncReport
+    accept_shrink: bool
+    load: bool
+    _before: dict[str, PartitionInfo] = field(default_factory=dict, init=False)
+    _settled: list[str] = field(default_factory=list, init=False)
+
+    def run(self, scope: Scope) -> None:
+        """Read until one and the same publication stands before the first and after the last data request."""
+        state = manifest.read(self.store.folder)
+        info, raw = self._describe(cached=True)
+        self._refuse_foreign(state)
+        self._before = self._held()
+        for _attempt in range(2):
+            after, raw = self._read(info, raw, scope, state)
+            if after.content_key == info.content_key:
+                return self._complete(after, raw, scope, state)
+            self.observer.message(f"{info.id} was published anew while it was being read; reading again.")
+            info = after
+        raise PublisherChanged(
+            "read table",
+            on=info.id,
+            got="it was published anew twice while it was being read",
+            todo="Run the same command again in a while.",
+        )
+
+    # -- what is there ---------------------------------------------------------------------------------------------
+
+    def _describe(self, *, cached: bool = False) -> tuple[TableInfo, Mapping[str, Any]]:
+        table, folder = self.report.table, self.sources.catalogue
+        if cached and folder.tableinfo_age(table) < FRESH_SECONDS:
+            recent, raw, known = folder.tableinfo(table), folder.raw_tableinfo(table), folder.read()
+            entry = known.entries.get(table) if known else None
+            if recent and raw and entry and recent.updated == entry.updated:
+                return recent, raw
+        info, raw = self.sources.client.tableinfo(table)
+        facts.columns(info)  # a table we could not store is refused before anything of it is fetched
+        folder.write_tableinfo(table, raw)
+        return info, raw
+
+    def _held(self) -> dict[str, PartitionInfo]:
+        return _readable(self.store, lambda error: self.observer.message(f"{error.problem} It counts as not held."))
+
+    def _source(self) -> str:
+        known = self.sources.catalogue.read()
+        if self.sources.client.server or known is None:
+            return catalog.source_of(self.sources.client)
+        return known.source  # nothing was asked yet: the description was cached moments ago
+
+    def _refuse_foreign(self, state: Manifest | None) -> None:
+        source = self._source()
+        if state is not None and state.source != source:
+            raise ForeignSource(
+                "sync into",
+                on=str(self.store.folder),
+                got=f"it holds {state.source}, now {source} answers",
+                todo="Use another DATA_DIR (and database) for another source, or correct DST_API_URL.",
+            )
+
+    def _loader(self, info: TableInfo, table: PeriodTable) -> FactLoader:
+        return FactLoader(self.tables, self.store, info, table, _subject_path(self.sources, info.id))
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    def _read(
+        self, info: TableInfo, raw: Mapping[str, Any], scope: Scope, state: Manifest | None
+    ) -> tuple[TableInfo, Mapping[str, Any]]:
+        """Fetch what the plan says and, if the publisher did not change meanwhile, put it in place.
+
+        A first load is put in place and shown batch by batch, newest periods first.
+
+        Returns:
+            The publisher's description after the last data request.
+        """
+        held = self._held()
+        table = facts.period_table(info, held)
+        plan = make_plan(info, held, scope, state)
+        self.report.plan = plan
+        self.observer.planned(plan, info)
+        if not plan.fetch:
+            return info, raw
+        show = state is None and (not self.load or self._loader(info, table).can_show())
+        staged: dict[str, PartitionInfo] = {}
+        with self.store.staging() as staging:
+            for batch in self._fetch(info, list(plan.fetch), staging, table, held):
+                if show:
+                    self._put_in_place(batch, held)
+                    if self.load:
+                        self.report.rows_written += self._loader(info, table).load_first(self._held_of(batch))
+                    self._notify()
+                else:
+                    staged |= batch
+            after, raw = self._describe()
+            if after.content_key == info.content_key and staged:
+                if not self.accept_shrink:
+                    staged = self._believed(staged, held, info, table, staging)
+                self._put_in_place(staged, held)
+        return after, raw
+
+    def _fetch(
+        self,
+        info: TableInfo,
+        codes: list[str],
+        staging: Staging,
+        table: PeriodTable,
+        held: Mapping[str, PartitionInfo],
+    ) -> Iterator[dict[str, PartitionInfo]]:
+        newest = next((held[code].rows for code in codes if code in held), None)
+        for batch in fetching.fetch(
+            self.sources.client,
+            info,
+            codes,
+            staging,
+            shape_hash=table.shape_hash,
+            size=BatchSize.of(info, newest),
+            on_rows=self._count_rows,
+            on_problem=self.observer.message,
+        ):
+            self.lock.check()
+            yield batch
+
+    def _count_rows(self, count: int) -> None:
+        self.report.rows_fetched += count
+        self.observer.rows(count)
+
+    def _believed(
+        self,
+        staged: dict[str, PartitionInfo],
+        held: Mapping[str, PartitionInfo],
+        info: TableInfo,
+        table: PeriodTable,
+        staging: Staging,
+    ) -> dict[str, PartitionInfo]:
+        """Ask again, alone, for periods that shrank; those that still do are left out and reported."""
+        believed = dict(staged)
+        for code in [code for code in staged if _shrank(held.get(code), staged[code])]:
+            again = next(iter(self._fetch(info, [code], staging, table, {})))[code]
+            believed[code] = again
+            if _shrank(held[code], again):
+                self.observer.message(
+                    f"{info.id} {code} came back with {again.rows} rows, twice, and {held[code].rows} are held: not"
+                    f" replaced. If the publisher means it: varro sync {info.id} --accept-shrink"
+                )
+                self.report.settle(code, Outcome.SHRUNK, held[code])
+                self._settled.append(code)
+                del believed[code]
+        return believed
+
+    # -- putting in place ------------------------------------------------------------------------------------------
+
+    def _put_in_place(self, staged: Mapping[str, PartitionInfo], held: Mapping[str, PartitionInfo]) -> None:
+        for code, part in staged.items():
+            old = held.get(code)
+            now = old if old is not None and _same(old, part) else self.store.promote(part)
+            self.report.settle(code, _outcome(self._before.get(code), now), now)
+            self._settled.append(code)
+
+    def _held_of(self, batch: Iterable[str]) -> dict[str, PartitionInfo]:
+        return {code: self.report.parts[code] for code in batch}
+
+    def _complete(self, info: TableInfo, raw: Mapping[str, Any], scope: Scope, state: Manifest | None) -> None:
+        """Load what is not loaded, and state what the folder and the warehouse now are copies of."""
+        held = self._held()
+        table = facts.period_table(info, held)
+        due = make_plan(info, held, replace(scope, only=None), state)
+        current = state is not None and state.info.updated == info.updated
+        settled = {code for code, outcome in self.report.outcomes.items() if outcome is not Outcome.SHRUNK}
+        whole = not self.report.unsettled and (current or settled.issuperset(due.fetch))
+        if whole:
+            manifest.write(self.store.folder, self._source(), table.shape_hash, raw)
+        plan = self.report.plan or due
+        for code in plan.vanished:
+            self.report.settle(code, Outcome.KEPT, held[code])
+        if self.load:
+            self.lock.check()
+            loader = self._loader(info, table)
+            self.report.rows_written += loader.load_all(held)
+            loader.describe()
+            if whole:
+                loader.complete(self.report.counts())
+        self._notify()
+        self.report.finish(held, info.updated if whole else "")
+
+    def _notify(self) -> None:
+        for code in self._settled:
+            self.observer.settled(code, self.report.outcomes[code], self.report.parts[code])
+        self._settled.clear()
+
+
+def held_periods(sources: Sources, table: str) -> dict[str, PartitionInfo]:
+    """Every readable period file of a table."""
+    return _readable(sources.store(table), lambda _error: None)
+
+
+def _readable(store: PartitionStore, on_damaged: Callable[[DamagedPartition], None]) -> dict[str, PartitionInfo]:
+    held = {}
+    for code in store.periods():
+        try:
+            held[code] = store.info(code)
+        except DamagedPartition as error:
+            on_damaged(error)
+    return held
+
+
+def _same(old: PartitionInfo | None, new: PartitionInfo) -> bool:
+    return old is not None and (old.content_hash, old.shape_hash) == (new.content_hash, new.shape_hash)
+
+
+def _outcome(before: PartitionInfo | None, now: PartitionInfo) -> Outcome:
+    if before is None:
+        return Outcome.NEW
+    return Outcome.UNCHANGED if _same(before, now) else Outcome.REVISED
+
+
+def _shrank(old: PartitionInfo | None, new: PartitionInfo) -> bool:
+    # rows of different shapes cannot be compared
+    return old is not None and old.shape_hash == new.shape_hash and new.rows < old.rows * SHRINK
+
+
+def _subject_path(sources: Sources, table: str) -> str | None:
+    known = sources.catalogue.read()
+    places = known.places.get(table) if known else None
+    return places[0].path if places else None
