@@ -1,0 +1,137 @@
+"""Events: what a sync did, as Dagster sees it, partition by partition.
+
+What belongs here: registering periods as partition keys and reporting materialisations with their metadata. Which keys
+get an event follows from how Dagster derives a key's status (docs/architecture.md, "Status of the keys").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from dagster import AssetExecutionContext, AssetKey, AssetMaterialization, DagsterInstance, MetadataValue
+from dagster._core.storage.partition_status_cache import AssetPartitionStatus
+
+from varro_assets.defs import keys
+from varro_assets.engine import periods
+from varro_assets.engine.partitions import PartitionInfo
+from varro_assets.engine.planning import Plan
+from varro_assets.statbank.models import TableInfo
+from varro_assets.statbank.sync_report import Observer, Outcome, SyncReport
+
+DATA_VERSION_TAG = "dagster/data_version"
+
+
+def register_periods(instance: DagsterInstance, table: str, codes: Iterable[str]) -> list[str]:
+    """Add the codes that are not yet partition keys, in order of time; returns those added."""
+    known = set(instance.get_dynamic_partitions(table))
+    fresh = [code for code in periods.in_order(codes) if code not in known]
+    if fresh:
+        instance.add_dynamic_partitions(table, fresh)
+    return fresh
+
+
+class PartitionEvents(Observer):
+    """Reports each settled period to Dagster while the sync goes on.
+
+    Dagster knows a key as failed when a run that had it in its range ended badly without an event for it, and keeps it
+    so until an event comes. So an event is due for what is new or changed, for every key of this run's range, and for
+    held keys that Dagster shows as missing or failed; unchanged keys beyond that get none, since each costs some 7 KB.
+
+    Args:
+        context: of the op.
+        table: id.
+        watcher: also told of everything.
+        metadata: added to every event of a key.
+    """
+
+    def __init__(
+        self,
+        context: AssetExecutionContext,
+        table: str,
+        watcher: Observer,
+        metadata: Mapping[AssetKey, Mapping[str, Any]] | None = None,
+    ) -> None:
+        self._context, self._table, self._watcher, self._metadata = context, table, watcher, metadata or {}
+        self._assets = [key for key in (keys.published(table), keys.fact(table)) if key in context.selected_asset_keys]
+        self.range = (
+            set(context.partition_keys) if context.has_partition_key_range or context.has_partition_key else set()
+        )
+        self._logged: set[str] = set()
+        self._held_before = {key: context.instance.get_materialized_partitions(key) for key in self._assets}
+        self._wrong = self._shown_wrong()
+
+    def _shown_wrong(self) -> set[str]:
+        """Keys that Dagster shows as missing or failed, in any of the assets."""
+        known = self._context.instance.get_dynamic_partitions(self._table)
+        wrong: set[str] = set()
+        for asset in self._assets:
+            statuses = self._context.instance.get_status_by_partition(asset, known, keys.partitions(self._table)) or {}
+            fine = {AssetPartitionStatus.MATERIALIZED, AssetPartitionStatus.IN_PROGRESS}
+            wrong.update(code for code in known if statuses.get(code) not in fine)
+        return wrong
+
+    def planned(self, plan: Plan, info: TableInfo) -> None:
+        """Register what is new, so that its progress shows."""
+        added = register_periods(self._context.instance, self._table, [*info.tids, *plan.vanished])
+        reasons = ", ".join(f"{count} {reason}" for reason, count in plan.count().items()) or "nothing"
+        self._context.log.info(
+            f"{self._table}: fetching {len(plan.fetch)} of {len(info.tids)} periods ({reasons}); {len(added)} new keys"
+        )
+        self._watcher.planned(plan, info)
+
+    def rows(self, count: int) -> None:
+        """Too fine for the event log."""
+        self._watcher.rows(count)
+
+    def message(self, text: str) -> None:
+        """Into the run's log."""
+        self._context.log.warning(text)
+        self._watcher.message(text)
+
+    def settled(self, period: str, outcome: Outcome, part: PartitionInfo) -> None:
+        """Report the period if its key would otherwise show wrong or old."""
+        if outcome in {Outcome.NEW, Outcome.REVISED} or period in self.range or period in self._wrong:
+            self._log(period, str(outcome), part)
+        self._watcher.settled(period, outcome, part)
+
+    def finished(self, report: SyncReport) -> None:
+        """Report held keys that no event speaks of: a crash between storing and reporting leaves such."""
+        register_periods(self._context.instance, self._table, report.held)
+        known = set(self._context.instance.get_dynamic_partitions(self._table))
+        for code in report.held:
+            unknown = any(code not in held for held in self._held_before.values())
+            if code in known and code not in self._logged and (unknown or code in self._wrong | self.range):
+                self._log(code, "held", report.held[code])
+
+    def failed(self, held: Mapping[str, PartitionInfo]) -> None:
+        """Before the run fails: keys of its range that are as good as before must not turn red with it."""
+        for code in self.range - self._logged:
+            if code in held and all(code in before for before in self._held_before.values()):
+                self._log(code, "held", held[code])
+
+    def _log(self, period: str, outcome: str, part: PartitionInfo) -> None:
+        self._logged.add(period)
+        for asset in self._assets:
+            self._context.log_event(
+                AssetMaterialization(
+                    asset_key=asset,
+                    partition=period,
+                    metadata={**period_metadata(part, outcome), **self._metadata.get(asset, {})},
+                    tags={DATA_VERSION_TAG: part.content_hash},
+                )
+            )
+
+
+def period_metadata(part: PartitionInfo, outcome: str) -> dict[str, Any]:
+    """What the UI shows of one period."""
+    return {
+        "dagster/partition_row_count": part.rows,
+        "nulls": part.nulls,
+        "bytes": part.bytes,
+        "outcome": outcome,
+        "updated": part.updated,
+        "fetched_at": part.fetched_at,
+        "content_hash": part.content_hash,
+        "path": MetadataValue.path(part.path),
+    }

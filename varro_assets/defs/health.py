@@ -1,0 +1,38 @@
+"""What Dagster shows of a table against what is held: partition keys and materialisations that are missing.
+
+What belongs here: the comparison, and reporting again from the files (parquet is the truth, Dagster the view).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from dagster import AssetMaterialization, DagsterInstance
+
+from varro_assets.defs import keys
+from varro_assets.defs.events import DATA_VERSION_TAG, period_metadata, register_periods
+from varro_assets.engine.partitions import PartitionInfo
+
+
+def unreported(instance: DagsterInstance, table: str, held: Mapping[str, PartitionInfo]) -> list[str]:
+    """Held periods that Dagster does not show as materialised in both assets; oldest first."""
+    shown = [instance.get_materialized_partitions(key) for key in (keys.published(table), keys.fact(table))]
+    known = set(instance.get_dynamic_partitions(table))
+    return [code for code in held if code not in known or any(code not in codes for codes in shown)]
+
+
+def report_again(instance: DagsterInstance, table: str, held: Mapping[str, PartitionInfo]) -> list[str]:
+    """Report what `unreported` finds, from the files; returns the periods reported."""
+    codes = unreported(instance, table, held)
+    register_periods(instance, table, held)
+    for code in codes:
+        for key in (keys.published(table), keys.fact(table)):
+            instance.report_runless_asset_event(
+                AssetMaterialization(
+                    asset_key=key,
+                    partition=code,
+                    metadata=period_metadata(held[code], "reported again"),
+                    tags={DATA_VERSION_TAG: held[code].content_hash},
+                )
+            )
+    return codes

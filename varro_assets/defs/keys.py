@@ -1,0 +1,48 @@
+"""Names in the asset graph: keys, groups, tags and partition definitions.
+
+What belongs here: how things are called in Dagster, nothing that runs. Dagster takes A-Z, a-z, 0-9 and ``_`` in names.
+"""
+
+from __future__ import annotations
+
+import re
+
+from dagster import AssetKey, DynamicPartitionsDefinition
+
+from varro_assets.statbank.facts import column_name, relation_name
+
+TABLE_TAG = "varro/table"
+"""Run tag: the table a run writes; one run at a time per value (dagster.yaml)."""
+CATALOGUE = AssetKey(["statbank", "catalog"])
+
+
+def published(table: str) -> AssetKey:
+    """The table as published: parquet, codes as text."""
+    return AssetKey(["statbank", table])
+
+
+def fact(table: str) -> AssetKey:
+    """The typed Postgres table."""
+    return AssetKey(["fact", relation_name(table)])
+
+
+def summary(table: str) -> AssetKey:
+    """The summary of the last sync, on which links and documents depend."""
+    return AssetKey(["table", table])
+
+
+def partitions(table: str) -> DynamicPartitionsDefinition:
+    """The table's periods."""
+    return DynamicPartitionsDefinition(name=table)
+
+
+def op_name(table: str) -> str:
+    """The op that syncs a table."""
+    return f"sync_{table.lower()}"
+
+
+def group(title: str | None) -> str:
+    """A subject's title as a group name: ``Arbejde og indkomst`` → ``arbejde_og_indkomst``."""
+    if not title:
+        return "uden_emne"
+    return re.sub(r"_+", "_", column_name(title)).strip("_") or "uden_emne"
