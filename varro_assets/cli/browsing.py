@@ -1,0 +1,160 @@
+"""Search, show: finding tables and looking at one.
+
+What belongs here: two read-only commands. They ask the publisher only for what is not on disk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import unicodedata
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from varro_assets.cli.progress import number, size
+from varro_assets.cli.session import Session, session
+from varro_assets.engine import periods, postgres
+from varro_assets.errors import UnknownTable
+from varro_assets.statbank import due, facts, manifest, models
+from varro_assets.statbank.catalog import Catalogue
+from varro_assets.statbank.models import CatalogueEntry, TableInfo, Variable
+from varro_assets.statbank.sources import Sources
+
+FEW_CODES = 6
+
+
+def search(
+    context: typer.Context,
+    words: Annotated[
+        list[str], typer.Argument(help="All of them must occur; Danish letters may be written as in æ=ae.")
+    ],
+    limit: Annotated[int, typer.Option(help="Show at most so many.")] = 40,
+) -> None:
+    """Find tables by id, title, variable or subject."""
+    here = session(context)
+    with here.sources() as (_settings, _warehouse, sources):
+        catalogue = here.catalogue(sources)
+    followed = set(here.followed(catalogue))
+    wanted = [_fold(word) for word in words]
+    found = [
+        entry
+        for entry in catalogue.entries.values()
+        if all(
+            word in _fold(f"{entry.id} {entry.text} {_subjects(catalogue, entry)} {' '.join(entry.variables)}")
+            for word in wanted
+        )
+    ]
+    if not found:
+        here.say(f"No table matches {escape(' '.join(words))}. Fewer or shorter words find more.")
+        raise typer.Exit(1)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("table", "title", "by", "periods", "published"):
+        table.add_column(heading, overflow="fold")
+    for entry in found[:limit]:
+        mark = "[green]*[/]" if entry.id in followed else " "
+        by = ", ".join(entry.variables[:-1])
+        table.add_row(
+            f"{mark}[bold]{entry.id}[/]",
+            escape(entry.text),
+            escape(by),
+            f"{entry.firstPeriod}-{entry.latestPeriod}",
+            entry.updated[:10],
+        )
+    here.console.print(table)
+    more = f" Showing {limit}; --limit shows more." if len(found) > limit else ""
+    here.say(f"\n{len(found)} of {len(catalogue.entries)} tables. [green]*[/] = followed.{more}")
+
+
+def show(
+    context: typer.Context,
+    table: Annotated[str, typer.Argument(help="Table id.")],
+) -> None:
+    """Show one table: what it is, its columns and codes, its periods, and what is held of it."""
+    here = session(context)
+    table = models.table_id(table)
+    with here.sources() as (_settings, _warehouse, sources):
+        catalogue = here.catalogue(sources)
+        entry = catalogue.entries.get(table)
+        if entry is None:
+            raise UnknownTable(
+                "show table",
+                on=table,
+                got="it is not in the catalogue",
+                todo=f"Find it with: {here.command} search WORD",
+            )
+        info = sources.catalogue.tableinfo(table)
+        if info is None or info.updated != entry.updated:
+            info, raw = sources.client.tableinfo(table)
+            sources.catalogue.write_tableinfo(table, raw)
+        _show_published(here, catalogue, entry, info)
+        _show_held(here, catalogue, sources, entry, info)
+
+
+def _show_published(here: Session, catalogue: Catalogue, entry: CatalogueEntry, info: TableInfo) -> None:
+    here.say(f"[bold]{entry.id}  {escape(info.text)}[/]")
+    for place in catalogue.places.get(entry.id, []):
+        here.say(f"  {escape(place.path)}")
+    here.say(f"  {facts.SOURCE_URL.format(table=entry.id)}")
+    ordered = periods.in_order(info.tids)
+    here.say(f"\nunit       {escape(info.unit)}")
+    here.say(f"periods    {len(ordered)}, {ordered[0]} to {ordered[-1]}, {periods.frequency(ordered)}")
+    here.say(f"published  {info.updated.replace('T', ' ')} (Danish time)")
+    if info.documentation:
+        here.say(f"documented {info.documentation.url}")
+    if info.footnote:
+        here.say(f"note       {escape(' '.join(info.footnote.text.split()))}")
+    here.say()
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("column", "type", "codes", "meaning"):
+        table.add_column(heading, overflow="fold")
+    target = facts.period_table(info)
+    for variable, column in zip(info.dimensions, target.columns, strict=True):
+        table.add_row(column.name, "text", str(len(variable.values)), escape(f"{variable.text}: {_codes(variable)}"))
+    table.add_row(target.tid_name, target.tid_type, str(len(ordered)), f"period, from {ordered[0]}")
+    table.add_row(target.value_name, "double precision", "", f"{info.unit}; NULL = missing or confidential")
+    here.console.print(table)
+    here.say(f"\nA combination of codes without a row stands for {info.suppressedDataValue}.")
+
+
+def _show_held(here: Session, catalogue: Catalogue, sources: Sources, entry: CatalogueEntry, info: TableInfo) -> None:
+    if entry.id not in here.followed(catalogue):
+        here.say(f"\nNot followed. To keep it: [bold]{here.command} follow {entry.id}[/]")
+        return
+    with contextlib.closing(postgres.connect(sources.warehouse, f"show {entry.id}")) as connection:
+        row = due.synced(connection).get(entry.id)
+    held = sources.store(entry.id).infos()
+    folder = sources.store(entry.id).folder
+    if row is None or not held:
+        here.say(f"\nFollowed, never synced: [bold]{here.command} sync {entry.id}[/]")
+        return
+    state = due.states([entry.id], catalogue, {entry.id: row}, sources.tables_dir)[entry.id]
+    known = manifest.read(folder)
+    here.say(f"\nheld       {len(held)} periods, {number(row.rows)} rows, {size(sum(p.bytes for p in held.values()))}")
+    here.say(f"synced     {row.synced_at}, as published {row.updated.replace('T', ' ')}: {state}")
+    vanished = sorted(set(held).difference(known.info.tids if known else held))
+    if vanished:
+        here.say(f"kept       {len(vanished)} that are no longer published: {', '.join(vanished[:8])}")
+    here.say(f"parquet    {folder}")
+    relation = f"{facts.SCHEMA}.{facts.relation_name(entry.id)}"
+    here.say(f"Postgres   {relation}   ({here.command} psql -c 'SELECT * FROM {relation} LIMIT 5')")
+    del info
+
+
+def _subjects(catalogue: Catalogue, entry: CatalogueEntry) -> str:
+    return " ".join(place.path for place in catalogue.places.get(entry.id, []))
+
+
+def _codes(variable: Variable) -> str:
+    shown = [f"{value.id}={value.text}" for value in variable.values[:FEW_CODES]]
+    return ", ".join(shown) + (", ..." if len(variable.values) > FEW_CODES else "")
+
+
+_DANISH = str.maketrans({"æ": "ae", "ø": "oe", "å": "aa"})
+
+
+def _fold(text: str) -> str:
+    """Lower case, Danish letters spelled out, other accents dropped."""
+    decomposed = unicodedata.normalize("NFKD", text.lower().translate(_DANISH))
+    return "".join(mark for mark in decomposed if not unicodedata.combining(mark))

@@ -1,0 +1,107 @@
+"""The database commands: the embedded server, and a way in for psql and other tools.
+
+What belongs here: `varro db ...` and `varro psql`. The server itself is the engine's (`server`).
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import Annotated
+
+import typer
+from sqlalchemy import make_url
+
+from varro_assets.cli.session import Session, session
+from varro_assets.engine import postmaster
+from varro_assets.engine.provision import Warehouse
+from varro_assets.engine.server import EmbeddedServer
+from varro_assets.errors import DatabaseRefused
+from varro_assets.warehouse import open_warehouse
+
+app = typer.Typer(help="The embedded Postgres: start, stop, where it is.", no_args_is_help=True)
+_Owner = Annotated[bool, typer.Option("--owner", help="As the owner, who may write; the default is the reader.")]
+
+
+@app.command()
+def start(context: typer.Context) -> None:
+    """Start the embedded server and leave it running, for psql and other tools."""
+    here = session(context)
+    if _is_external(here):
+        return
+    with open_warehouse(here.settings):
+        EmbeddedServer(here.settings.postgres_dir).keep()
+    here.say(f"Running, and stays so until [bold]{here.command} db stop[/]. Connect with: {here.command} psql")
+
+
+@app.command()
+def stop(
+    context: typer.Context,
+    force: Annotated[bool, typer.Option("--force", help="Even if other processes use it.")] = False,
+) -> None:
+    """Stop the embedded server."""
+    here = session(context)
+    if _is_external(here):
+        return
+    stopped = EmbeddedServer(here.settings.postgres_dir).stop(force=force)
+    here.say("Stopped." if stopped else "It was not running.")
+
+
+@app.command()
+def status(context: typer.Context) -> None:
+    """Say whether the embedded server runs, where, and who uses it."""
+    here = session(context)
+    if _is_external(here):
+        return
+    found = EmbeddedServer(here.settings.postgres_dir).status()
+    here.say(f"{found.state}, folder {here.settings.postgres_dir}")
+    if found.port:
+        here.say(
+            f"127.0.0.1:{found.port}, Postgres {found.version}, {len(found.users)} processes use it"
+            + (", kept running" if found.kept else "")
+        )
+
+
+@app.command()
+def url(context: typer.Context, owner: _Owner = False) -> None:
+    """Print the address for other tools. It holds the password."""
+    here = session(context)
+    with open_warehouse(here.settings) as warehouse:
+        typer.echo(_libpq_url(warehouse, owner=owner))
+
+
+def psql(
+    context: typer.Context,
+    owner: _Owner = False,
+    command: Annotated[str | None, typer.Option("--command", "-c", help="Run this and end.")] = None,
+) -> None:
+    """Open psql on the warehouse, as the read-only role unless told otherwise."""
+    here = session(context)
+    with open_warehouse(here.settings) as warehouse:
+        target = make_url(_libpq_url(warehouse, owner=owner))
+        # the password goes by the environment: a command line can be read by everybody on the machine
+        environment = {**os.environ, "PGPASSWORD": target.password or ""}
+        shown = target.set(password=None).render_as_string()
+        arguments = [str(postmaster.binary("psql")), "--no-psqlrc", shown, *(["-c", command] if command else [])]
+        code = subprocess.run(arguments, env=environment, check=False).returncode
+    sys.exit(code)
+
+
+def _libpq_url(warehouse: Warehouse, *, owner: bool) -> str:
+    chosen = warehouse.url if owner else warehouse.reader_url
+    if chosen is None:
+        raise DatabaseRefused(
+            "connect as the reader",
+            on="varro_reader",
+            got="its password on your own server is yours to set",
+            todo="Use --owner, or connect with your own client.",
+        )
+    return make_url(chosen.get_secret_value()).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def _is_external(here: Session) -> bool:
+    if here.settings.database_url is None:
+        return False
+    here.say("DATABASE_URL is set: the embedded server is not used.")
+    return True

@@ -1,0 +1,95 @@
+"""Doctor: examine the whole, say what is wrong and what mends it, and mend it if asked.
+
+What belongs here: one command. The findings are the family's (`statbank.health`) and Dagster's (`defs.health`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from varro_assets.cli.session import Session, session
+from varro_assets.cli.wish import Wish
+from varro_assets.engine import postgres
+from varro_assets.statbank import health
+from varro_assets.statbank import sync as syncs
+from varro_assets.statbank.due import State
+from varro_assets.statbank.health import Finding, Remedy
+
+
+def doctor(
+    context: typer.Context,
+    repair: Annotated[bool, typer.Option("--repair", help="Mend what can be mended here, syncing included.")] = False,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Also read every parquet file and compute its hash anew.")
+    ] = False,
+) -> None:
+    """Examine database, files and Dagster; say what does not agree, and what mends it.
+
+    Exit code 1 if something remains to be mended.
+    """
+    here = session(context)
+    # imported here: Dagster takes seconds to import, which no other command shall pay
+    from varro_assets.cli import runs
+    from varro_assets.cli.running import run_all
+    from varro_assets.defs import health as shown
+
+    with here.sources() as (settings, warehouse, sources):
+        for note in warehouse.notes:
+            here.say(f"[yellow]database[/]  {escape(note)}")
+        catalogue = sources.catalogue.read()
+        if catalogue is None:
+            here.say(f"No catalogue yet. Begin with: [bold]{here.command} sync[/]")
+            return
+        tables = [table for table in here.followed(catalogue) if table in catalogue.entries]
+        with contextlib.closing(postgres.connect(sources.warehouse, "doctor")) as connection:
+            findings = [
+                finding for table in tables for finding in health.table_findings(sources, table, connection, deep=deep)
+            ]
+        with here.dagster_environment(settings, warehouse), runs.dagster_instance() as instance:
+            dead = runs.end_all_dead_runs(instance, sources)
+            if dead:
+                here.say(f"[yellow]dagster[/]  marked {len(dead)} runs as failed whose process is gone")
+            unshown = {
+                table: codes
+                for table in tables
+                if (codes := shown.unreported(instance, table, syncs.held_periods(sources, table)))
+            }
+            _say_findings(here, findings, unshown)
+            if repair:
+                for table in unshown:
+                    shown.report_again(instance, table, syncs.held_periods(sources, table))
+        if repair:
+            with here.dagster_environment(settings, warehouse):
+                if any([run_all(here, settings, sources, catalogue, *work) for work in _work(findings)]):
+                    raise typer.Exit(1)
+            here.say("[green]Mended.[/]" if findings or unshown else "[green]Nothing to mend.[/]")
+        elif unshown or any(finding.remedy is not Remedy.NONE for finding in findings):
+            here.say(f"\nTo mend it: [bold]{here.command} doctor --repair[/]")
+            raise typer.Exit(1)
+        else:
+            here.say(f"[green]All is well[/]: {len(tables)} tables; files, database and Dagster agree.")
+
+
+def _work(findings: list[Finding]) -> list[tuple[dict[str, State], Wish]]:
+    """What to run: each table once, by its strongest remedy."""
+    strongest: dict[str, Remedy] = {}
+    for remedy in (Remedy.REBUILD, Remedy.SYNC, Remedy.REFETCH):
+        strongest |= {finding.table: remedy for finding in findings if finding.remedy is remedy}
+    groups = (
+        (Remedy.REBUILD, State.REFILL, Wish()),
+        (Remedy.SYNC, State.CHANGED, Wish()),
+        (Remedy.REFETCH, State.CHANGED, Wish(full=True)),
+    )
+    work = [({t: state for t, r in strongest.items() if r is remedy}, wish) for remedy, state, wish in groups]
+    return [(tables, wish) for tables, wish in work if tables]
+
+
+def _say_findings(here: Session, findings: list[Finding], unshown: dict[str, list[str]]) -> None:
+    for finding in findings:
+        here.say(f"[bold]{finding.table}[/]  {escape(finding.what)}  [dim]({finding.remedy})[/]")
+    for table, codes in unshown.items():
+        here.say(f"[bold]{table}[/]  {len(codes)} held periods do not show in Dagster  [dim](report again)[/]")

@@ -1,0 +1,101 @@
+"""Running: several tables, one after another, watched, and the summary.
+
+What belongs here: the loop over tables that `sync`, `rebuild` and `demo` share. Imports dagster by way of `runs`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from varro_assets.cli import progress
+from varro_assets.cli.progress import Line, ProgressWatcher, Stopwatch
+from varro_assets.cli.runs import Launcher, Outcome, dagster_instance
+from varro_assets.cli.session import Session
+from varro_assets.cli.wish import Wish
+from varro_assets.errors import UnknownTable, VarroError
+from varro_assets.follow import read as read_follow_file
+from varro_assets.settings import Settings
+from varro_assets.statbank import catalog, manifest
+from varro_assets.statbank import sync as syncs
+from varro_assets.statbank.catalog import Catalogue
+from varro_assets.statbank.due import State
+from varro_assets.statbank.sources import Sources
+
+
+def run_all(
+    here: Session,
+    settings: Settings,
+    sources: Sources,
+    catalogue: Catalogue,
+    work: Mapping[str, State],
+    wish: Wish,
+) -> bool:
+    """Run every table; one that fails stops no other. Returns whether anything failed."""
+    watcher = ProgressWatcher(here.console)
+    lines: list[Line] = []
+    total = Stopwatch()
+    with dagster_instance() as instance, watcher.over(len(work)):
+        launcher = Launcher(instance, settings, sources, watcher)
+        for table, state in work.items():
+            with watcher.table(table):
+                line = _run_table(launcher, settings, sources, catalogue, table, state, wish)
+            watcher.done(line)
+            lines.append(line)
+    here.say()
+    here.console.print(progress.summary(lines))
+    _say_end(here, lines, total, sources)
+    return any(line.failed for line in lines)
+
+
+def _run_table(
+    launcher: Launcher,
+    settings: Settings,
+    sources: Sources,
+    catalogue: Catalogue,
+    table: str,
+    state: State,
+    wish: Wish,
+) -> Line:
+    watch = Stopwatch()
+    try:
+        if state is State.REFILL and not wish.insists:
+            outcome, note = _refill(launcher, sources, table), "filled from parquet, no request"
+        else:
+            outcome, note = _sync(launcher, settings, sources, catalogue, table, wish), ""
+    except VarroError as error:
+        return Line(table, watch.seconds, None, str(error))
+    return Line(table, watch.seconds, outcome.report, outcome.error, note)
+
+
+def _refill(launcher: Launcher, sources: Sources, table: str) -> Outcome:
+    state = manifest.read(sources.store(table).folder)
+    held = syncs.held_periods(sources, table)
+    return launcher.load(table, [*held, *(state.info.tids if state else ())])
+
+
+def _sync(
+    launcher: Launcher, settings: Settings, sources: Sources, catalogue: Catalogue, table: str, wish: Wish
+) -> Outcome:
+    _described, failed = catalog.describe(sources.client, sources.catalogue, [table], catalogue)
+    info = sources.catalogue.tableinfo(table)
+    if table in failed or info is None:
+        raise UnknownTable("describe table", on=table, got=failed.get(table, "the publisher gave no description"))
+    options = read_follow_file(settings.follow_file).options(table)
+    held = syncs.held_periods(sources, table)
+    plan = syncs.make_plan(info, held, wish.scope(options), manifest.read(sources.store(table).folder))
+    return launcher.sync(table, [*info.tids, *held], list(plan.fetch), wish.config())
+
+
+def _say_end(here: Session, lines: list[Line], total: Stopwatch, sources: Sources) -> None:
+    failed = [line for line in lines if line.failed]
+    rows = sum(line.report.rows_fetched for line in lines if line.report)
+    here.say(
+        f"\n{len(lines) - len(failed)} of {len(lines)} tables in {total.seconds:.0f} s;"
+        f" {progress.number(rows)} rows fetched in {sources.client.request_count} requests"
+        f" before runs and {sum(line.report.requests for line in lines if line.report)} in runs."
+    )
+    for line in failed:
+        here.say(f"[red]{line.table}[/]: {progress.plain(line)}")
+    if failed:
+        again = " ".join(line.table for line in failed)
+        here.say(f"What was held before is still held. Again, only these: [bold]{here.command} sync {again}[/]")

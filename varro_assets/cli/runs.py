@@ -1,0 +1,155 @@
+"""Runs: syncs launched through Dagster in this process, so that runs and partitions show in its UI.
+
+What belongs here: the instance, the definitions of just the tables concerned, tags and run config. Imports dagster, so
+it is itself imported only by commands that really launch something.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dagster import AssetKey, DagsterInstance, DagsterRunStatus, RunsFilter
+
+from varro_assets.defs import keys
+from varro_assets.defs.events import register_periods
+from varro_assets.defs.statbank import statbank_definitions
+from varro_assets.defs.watcher import Watcher
+from varro_assets.engine import locks, planning
+from varro_assets.errors import TableBusy
+from varro_assets.settings import Settings
+from varro_assets.statbank.sources import Sources
+from varro_assets.statbank.sync_report import SyncReport
+
+LAUNCHER_TAG, LAUNCHER = "varro/launcher", "cli"
+RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+_UNFINISHED = [
+    DagsterRunStatus.QUEUED,
+    DagsterRunStatus.NOT_STARTED,
+    DagsterRunStatus.STARTING,
+    DagsterRunStatus.STARTED,
+    DagsterRunStatus.CANCELING,
+]
+
+
+@dataclass
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+        report: filled in as far as it came; None if the op never began.
+        error: message of the failure; empty on success.
+    """
+
+    run_id: str
+    success: bool
+    report: SyncReport | None
+    error: str = ""
+
+
+class Launcher:
+    """Launches one table's run after another.
+
+    Args:
+        instance: Dagster's, with the project's storage.
+        settings: in force, with the publisher's address.
+        sources: for the locks.
+        watcher: told of everything.
+    """
+
+    def __init__(self, instance: DagsterInstance, settings: Settings, sources: Sources, watcher: Watcher) -> None:
+        self._instance, self._settings, self._sources, self._watcher = instance, settings, sources, watcher
+
+    def sync(self, table: str, periods: Sequence[str], wanted: Sequence[str], config: dict[str, Any]) -> Outcome:
+        """Sync a table.
+
+        Args:
+            table: id.
+            periods: all published; those unknown to Dagster become partition keys.
+            wanted: those that are planned; the run's range is the newest stretch of them.
+            config: of the op (`SyncConfig`).
+        """
+        register_periods(self._instance, table, periods)
+        stored = self._instance.get_dynamic_partitions(table)
+        # the op reports every key it settles, in its range or not: a short range keeps the log small
+        first, last = planning.segments(stored, set(wanted) or {stored[-1]})[-1]
+        selection = [keys.published(table), keys.fact(table), keys.summary(table)]
+        return self._run(table, selection, first, last, config)
+
+    def load(self, table: str, periods: Sequence[str]) -> Outcome:
+        """Fill a table's facts from its parquet files, without the API."""
+        register_periods(self._instance, table, periods)
+        stored = self._instance.get_dynamic_partitions(table)
+        selection = [keys.fact(table), keys.summary(table)]
+        return self._run(table, selection, stored[-1], stored[-1], {"periods": "ALL"})
+
+    def _run(self, table: str, selection: Sequence[AssetKey], first: str, last: str, config: dict[str, Any]) -> Outcome:
+        with locks.table_lock(self._sources.warehouse, _launch_lock(table)):
+            end_dead_runs(self._instance, table)
+            return self._execute(table, selection, first, last, config)
+
+    def _execute(
+        self, table: str, selection: Sequence[AssetKey], first: str, last: str, config: dict[str, Any]
+    ) -> Outcome:
+        self._watcher.report = None
+        definitions = statbank_definitions(self._settings, only=[table], watcher=self._watcher)
+        result = definitions.resolve_implicit_global_asset_job_def().execute_in_process(
+            instance=self._instance,
+            asset_selection=selection,
+            tags={keys.TABLE_TAG: table, LAUNCHER_TAG: LAUNCHER, RANGE_START: first, RANGE_END: last},
+            run_config={
+                "ops": {keys.op_name(table): {"config": config}},
+                "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+            },
+            raise_on_error=False,
+        )
+        error = "" if result.success else _failure(result)
+        return Outcome(result.run_id, result.success, self._watcher.report, error)
+
+
+def _launch_lock(table: str) -> str:
+    """Held around a run launched here; the table's own lock is taken by the op inside it."""
+    return f"{LAUNCHER}:{table}"
+
+
+def end_dead_runs(instance: DagsterInstance, table: str) -> list[str]:
+    """Mark runs as failed that were launched here and whose process is gone; returns them.
+
+    The caller holds the launch lock, so whoever launched an unfinished run of this table does so no more. Dagster
+    itself cannot know: a run inside a process that was killed stays STARTED for ever. Runs of the daemon are its own
+    affair.
+    """
+    filters = RunsFilter(tags={keys.TABLE_TAG: table, LAUNCHER_TAG: LAUNCHER}, statuses=_UNFINISHED)
+    dead = instance.get_runs(filters)
+    for run in dead:
+        instance.report_run_failed(run, f"The process of this run is gone: nobody syncs {table} any more.")
+    return [run.run_id for run in dead]
+
+
+def end_all_dead_runs(instance: DagsterInstance, sources: Sources) -> list[str]:
+    """`end_dead_runs` for every table that has an unfinished run and is not being synced."""
+    filters = RunsFilter(tags={LAUNCHER_TAG: LAUNCHER}, statuses=_UNFINISHED)
+    ended: list[str] = []
+    for table in sorted({run.tags.get(keys.TABLE_TAG, "") for run in instance.get_runs(filters)}):
+        with contextlib.suppress(TableBusy), locks.table_lock(sources.warehouse, _launch_lock(table)):
+            ended += end_dead_runs(instance, table)
+    return ended
+
+
+@contextlib.contextmanager
+def dagster_instance() -> Iterator[DagsterInstance]:
+    """The instance that the environment names (see `Session.dagster_environment`)."""
+    with DagsterInstance.get() as instance:
+        yield instance
+
+
+def _failure(result: Any) -> str:
+    for event in result.all_events:
+        if event.is_step_failure:
+            data = event.step_failure_data
+            if data.user_failure_data is not None and data.user_failure_data.description:
+                return str(data.user_failure_data.description)
+            return str(data.error.message if data.error else event.message).strip()
+    return "the run failed before its step began"

@@ -1,0 +1,131 @@
+"""Demo and up: the two commands a newcomer types first.
+
+What belongs here: starting things together. Each thing itself is elsewhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import sys
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from varro_assets.cli import progress, syncing
+from varro_assets.cli.session import Session, session
+from varro_assets.engine import postgres
+from varro_assets.engine.provision import Warehouse
+from varro_assets.settings import SIMULATOR
+from varro_assets.statbank import catalog, due
+from varro_assets.warehouse import open_warehouse
+
+UI_PORT = 3000
+SAMPLE_TITLE = "Population of the five regions, newest quarter, by age"
+SAMPLE_SQL = """\
+SELECT area.text AS region, age.text AS age, f.indhold AS persons
+  FROM fact.folk1a f
+  JOIN meta.code area ON area.table_id = 'FOLK1A' AND area.column_name = 'omrade' AND area.code = f.omrade
+  JOIN meta.code age  ON age.table_id  = 'FOLK1A' AND age.column_name  = 'alder'  AND age.code  = f.alder
+ WHERE f.tid = (SELECT max(tid) FROM fact.folk1a)
+   AND f.omrade BETWEEN '081' AND '085' AND f.kon = 'TOT' AND f.civilstand = 'TOT' AND f.alder = 'IALT'
+ ORDER BY persons DESC"""
+
+
+def demo(context: typer.Context) -> None:
+    """Sync a small simulated StatBank into a database of its own, and show what came of it.
+
+    Needs no network. The values are invented; structure and oddities are the real ones.
+    """
+    here = Session(home=session(context).home, demo=True, debug=session(context).debug)
+    here.say(f"[bold]varro demo[/]: a simulated StatBank (real structure, invented values), in {here.settings.home}\n")
+    with here.sources() as (settings, warehouse, sources):
+        poll = catalog.poll(sources.client, sources.catalogue)
+        followed = here.followed(poll.catalogue)
+        with contextlib.closing(postgres.connect(sources.warehouse, "demo")) as connection:
+            states = due.states(followed, poll.catalogue, due.synced(connection), sources.tables_dir)
+        work = {table: state for table, state in states.items() if state is not due.State.CURRENT}
+        if work:
+            from varro_assets.cli.running import run_all
+            from varro_assets.cli.wish import Wish
+
+            with here.dagster_environment(settings, warehouse):
+                if run_all(here, settings, sources, poll.catalogue, work, Wish()):
+                    raise typer.Exit(1)
+        else:
+            syncing.say_nothing_due(here, states, sources)
+        _say_sample(here, warehouse)
+    _say_next(here)
+
+
+def up(
+    context: typer.Context,
+    port: Annotated[int, typer.Option(help="Port of the UI on 127.0.0.1.")] = UI_PORT,
+) -> None:
+    """Run Postgres and Dagster (UI, schedules, sensors, backfills) until Ctrl-C."""
+    here = session(context)
+    with here.publisher() as settings, open_warehouse(settings) as warehouse:
+        if settings.dst_api_url != here.settings.dst_api_url and here.settings.dst_api_url == SIMULATOR:
+            here.say(f"Simulated StatBank at {settings.dst_api_url}")
+        here.say(f"Dagster at [bold]http://127.0.0.1:{port}[/] (Ctrl-C ends it)")
+        with here.dagster_environment(settings, warehouse) as environment:
+            command = [
+                sys.executable,
+                "-m",
+                "dagster",
+                "dev",
+                "-m",
+                "varro_assets.definitions",
+                "-h",
+                "127.0.0.1",
+                "-p",
+                str(port),
+            ]
+            # its own folder: `dagster dev` writes to the working directory
+            with subprocess.Popen(command, env=environment, cwd=settings.dagster_home) as process:
+                code = _wait(process)
+    raise typer.Exit(code)
+
+
+def _wait(process: subprocess.Popen[bytes]) -> int:
+    """Pass Ctrl-C and TERM on and wait for an orderly end, so that the server is stopped after its users."""
+    signal.signal(signal.SIGTERM, lambda *_: process.send_signal(signal.SIGINT))
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            # the terminal has sent it to the whole group already
+            continue
+
+
+def _say_sample(here: Session, warehouse: Warehouse) -> None:
+    reader = warehouse.reader_url or warehouse.url
+    with (
+        contextlib.closing(postgres.connect(reader, "demo")) as connection,
+        postgres.transaction(connection, "run the sample query") as cursor,
+    ):
+        cursor.execute(SAMPLE_SQL)
+        names = [column.name for column in cursor.description or ()]
+        rows = cursor.fetchall()
+    here.say(f"\n[bold]{SAMPLE_TITLE}[/]\n\n[dim]{escape(SAMPLE_SQL)}[/]\n")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in names:
+        table.add_column(name, justify="right" if name == "persons" else "left")
+    for row in rows:
+        table.add_row(*(progress.number(value) if isinstance(value, float) else str(value) for value in row))
+    here.console.print(table)
+
+
+def _say_next(here: Session) -> None:
+    here.say("\n[bold]Next[/]")
+    for command, what in (
+        ("varro --demo up", f"the Dagster UI on http://127.0.0.1:{UI_PORT}: graph, partitions, lineage"),
+        ("varro --demo psql", "ask your own questions, read-only"),
+        ("varro --demo show FOLK1A", "what a table holds and means"),
+        ("varro search befolkning", "the real StatBank; then varro follow, varro sync"),
+    ):
+        here.say(f"  [bold]{command:<26}[/] {what}")
+    here.say(f"\nParquet: {here.settings.tables_dir}")

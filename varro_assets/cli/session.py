@@ -1,0 +1,184 @@
+"""Session: what every command needs, opened once: settings, terminal, warehouse, publisher.
+
+What belongs here: the global options and their consequences, the demo's simulator among them. No command.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import requests
+import typer
+from rich.console import Console
+
+from varro_assets import follow
+from varro_assets.engine.files import write_text
+from varro_assets.engine.provision import Warehouse
+from varro_assets.errors import UnknownTable
+from varro_assets.settings import SIMULATOR, Settings
+from varro_assets.simulator.simulator import Simulator
+from varro_assets.simulator.universe import Universe
+from varro_assets.statbank import catalog, models
+from varro_assets.statbank.catalog import Catalogue
+from varro_assets.statbank.sources import Sources, open_sources
+from varro_assets.warehouse import open_warehouse
+
+DAGSTER_STORAGE_VARIABLE = "VARRO_DAGSTER_STORAGE_URL"
+"""What dagster.yaml reads its storage from."""
+DEMO_FOLLOW = '# The demo follows everything its simulated StatBank publishes.\n[tables]\nfollow = ["*"]\n'
+
+
+@dataclass
+class Session:
+    """One invocation of `varro`.
+
+    Attributes:
+        demo: work in the demo's home, against the simulator.
+        debug: show stack traces.
+    """
+
+    home: Path | None = None
+    demo: bool = False
+    debug: bool = False
+
+    @cached_property
+    def console(self) -> Console:
+        """Where people read."""
+        return Console(highlight=False)
+
+    @cached_property
+    def errors(self) -> Console:
+        """Where errors go."""
+        return Console(stderr=True, highlight=False)
+
+    @cached_property
+    def project(self) -> Settings:
+        """Settings of the project itself, demo or not."""
+        return Settings.load(self.home)
+
+    @cached_property
+    def settings(self) -> Settings:
+        """Settings in force."""
+        if not self.demo:
+            return self.project
+        settings = self.project.for_demo()
+        _make_home(settings, self.project.home / "dagster_home" / "dagster.yaml")
+        return settings
+
+    @property
+    def command(self) -> str:
+        """How to call us again in this mode."""
+        return "varro --demo" if self.demo else "varro"
+
+    def say(self, text: str = "") -> None:
+        """Print for people; rich markup is understood."""
+        self.console.print(text)
+
+    @contextlib.contextmanager
+    def publisher(self, port: int = 0) -> Iterator[Settings]:
+        """Settings whose ``DST_API_URL`` is an address; the simulator, if asked for, runs while the block lasts."""
+        if self.settings.dst_api_url != SIMULATOR:
+            yield self.settings
+            return
+        folder = self.settings.data_dir / "simulator"
+        address = folder / "address"
+        if url := _running(address):
+            # another `varro` of this home runs it; its publications are then seen here too
+            yield self.settings.model_copy(update={"dst_api_url": url})
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        with Simulator(Universe.demo(), port=port, state_file=folder / "publications.jsonl") as simulator:
+            write_text(address, simulator.url)
+            try:
+                yield self.settings.model_copy(update={"dst_api_url": simulator.url})
+            finally:
+                address.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def sources(self) -> Iterator[tuple[Settings, Warehouse, Sources]]:
+        """Publisher and warehouse, ready."""
+        with self.publisher() as settings, open_warehouse(settings) as warehouse:
+            yield settings, warehouse, open_sources(settings, warehouse.url, on_retry=self.errors.print)
+
+    @contextlib.contextmanager
+    def dagster_environment(self, settings: Settings, warehouse: Warehouse) -> Iterator[dict[str, str]]:
+        """The environment in which Dagster finds its home and its storage; also set for this process."""
+        settings.dagster_home.mkdir(parents=True, exist_ok=True)
+        variables = {
+            **settings.environment(),
+            DAGSTER_STORAGE_VARIABLE: warehouse.dagster_url.get_secret_value(),
+        }
+        before = {name: os.environ.get(name) for name in variables}
+        os.environ.update(variables)
+        try:
+            yield {**os.environ}
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value
+
+    # -- tables ----------------------------------------------------------------------------------------------------
+
+    def followed(self, catalogue: Catalogue) -> list[str]:
+        """The followed tables, in catalogue order."""
+        file = follow.read(self.settings.follow_file)
+        return file.resolve(catalogue.entries.keys(), catalogue.tables_by_subject)
+
+    def chosen(self, catalogue: Catalogue, tables: list[str]) -> list[str]:
+        """The tables a command is about: those named, or all followed.
+
+        Raises:
+            InvalidTableId: a name that cannot be one.
+            UnknownTable: a named table that is not followed.
+        """
+        followed = self.followed(catalogue)
+        if not tables:
+            return followed
+        wanted = [models.table_id(table) for table in tables]
+        for table in wanted:
+            if table not in followed:
+                known = table in catalogue.entries
+                raise UnknownTable(
+                    "work on table",
+                    on=table,
+                    got="it is not followed" if known else "no such table in the catalogue",
+                    todo=f"{self.command} follow {table}" if known else f"Find it with: {self.command} search WORD",
+                )
+        return list(dict.fromkeys(wanted))
+
+    def catalogue(self, sources: Sources, *, poll: bool = False) -> Catalogue:
+        """The catalogue on disk, or from the publisher if there is none or a fresh one is wanted."""
+        known = None if poll else sources.catalogue.read()
+        return known or catalog.poll(sources.client, sources.catalogue).catalogue
+
+
+def session(context: typer.Context) -> Session:
+    """The session of a command."""
+    found = context.find_object(Session)
+    return found if found is not None else Session()
+
+
+def _make_home(settings: Settings, dagster_yaml: Path) -> None:
+    settings.dagster_home.mkdir(parents=True, exist_ok=True)
+    if not settings.follow_file.is_file():
+        settings.follow_file.write_text(DEMO_FOLLOW, encoding="utf-8")
+    if dagster_yaml.is_file():
+        shutil.copyfile(dagster_yaml, settings.dagster_home / "dagster.yaml")
+
+
+def _running(address: Path) -> str | None:
+    """The URL in the file, if a simulator answers there."""
+    try:
+        url = address.read_text(encoding="utf-8").strip()
+        reply = requests.get(f"{url}/subjects", timeout=2)
+    except (OSError, requests.RequestException):
+        return None
+    return url if reply.headers.get("Server", "").startswith("varro-simulator") else None

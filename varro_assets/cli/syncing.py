@@ -1,0 +1,180 @@
+"""Plan, sync, rebuild: the commands that bring tables up to date, and the one that says what they would do.
+
+What belongs here: the commands' texts and their order of steps. Deciding, fetching and storing are the family's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from varro_assets.cli.session import Session, session
+from varro_assets.cli.wish import Wish
+from varro_assets.engine import periods, postgres
+from varro_assets.engine.planning import Plan
+from varro_assets.errors import DamagedPartition, VarroError
+from varro_assets.follow import read as read_follow_file
+from varro_assets.settings import Settings
+from varro_assets.statbank import catalog, due, manifest
+from varro_assets.statbank import sync as syncs
+from varro_assets.statbank.catalog import Catalogue
+from varro_assets.statbank.due import State
+from varro_assets.statbank.models import TableInfo
+from varro_assets.statbank.sources import Sources
+
+_Tables = Annotated[list[str] | None, typer.Argument(help="Table ids; none = every followed table.", metavar="TABLE")]
+_Full = Annotated[bool, typer.Option("--full", help="Fetch every published period again.")]
+_Since = Annotated[str | None, typer.Option(help="Also fetch every period from this one on, such as 2020K1.")]
+
+
+def plan(
+    context: typer.Context,
+    tables: _Tables = None,
+    full: _Full = False,
+    since: _Since = None,
+) -> None:
+    """Say what a sync would fetch, and why. Asks for descriptions, never for data."""
+    here = session(context)
+    wish = _wish(full, since)
+    with here.sources() as (settings, _warehouse, sources):
+        _catalogue, states = _states(here, sources, tables or [])
+        for table, state in states.items():
+            if state in {State.CURRENT, State.REFILL, State.GONE} and not (wish.insists and state is not State.GONE):
+                here.say(f"[bold]{table}[/]  {state}")
+                continue
+            try:
+                _describe(sources, [table], _catalogue)
+                info, made = _plan(settings, sources, table, wish)
+            except VarroError as error:
+                here.say(f"[bold]{table}[/]  [red]{escape(str(error))}[/]")
+                continue
+            here.say(f"[bold]{table}[/]  {state}: {_plan_text(info, made)}")
+
+
+def sync(
+    context: typer.Context,
+    tables: _Tables = None,
+    full: _Full = False,
+    since: _Since = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="The same as varro plan.")] = False,
+    accept_shrink: Annotated[
+        bool, typer.Option("--accept-shrink", help="Believe periods that come back with far fewer rows than are held.")
+    ] = False,
+) -> None:
+    """Bring tables up to date: new periods and those that may have been revised, newest first.
+
+    Exit code 1 if anything that was due did not come in.
+    """
+    if dry_run:
+        plan(context, tables, full, since)
+        return
+    here = session(context)
+    wish = _wish(full, since, accept_shrink)
+    with here.sources() as (settings, warehouse, sources):
+        catalogue, states = _states(here, sources, tables or [])
+        gone = [table for table, state in states.items() if state is State.GONE]
+        if gone:
+            here.say(f"[yellow]Followed, but not in the catalogue: {', '.join(gone)}[/]")
+        work = {
+            table: state
+            for table, state in states.items()
+            if state is not State.GONE and (state is not State.CURRENT or wish.insists)
+        }
+        if not work:
+            say_nothing_due(here, states, sources)
+            if gone and tables:
+                raise typer.Exit(1)
+            return
+        # imported here: Dagster takes seconds to import, and most calls find nothing to do
+        from varro_assets.cli.running import run_all
+
+        with here.dagster_environment(settings, warehouse):
+            failed = run_all(here, settings, sources, catalogue, work, wish)
+    if failed or (gone and tables):
+        raise typer.Exit(1)
+
+
+def rebuild(
+    context: typer.Context,
+    tables: Annotated[list[str], typer.Argument(help="Table ids.", metavar="TABLE")],
+) -> None:
+    """Fill fact tables from the parquet files, without the API: after a drop, a restore, or in a new database."""
+    here = session(context)
+    from varro_assets.cli.running import run_all
+
+    with here.sources() as (settings, warehouse, sources):
+        catalogue = here.catalogue(sources)
+        chosen = here.chosen(catalogue, tables)
+        for table in chosen:
+            if manifest.read(sources.store(table).folder) is None:
+                raise DamagedPartition(
+                    "rebuild table",
+                    on=table,
+                    got="no sync of it was ever complete",
+                    todo=f"{here.command} sync {table}",
+                )
+        with here.dagster_environment(settings, warehouse):
+            failed = run_all(here, settings, sources, catalogue, dict.fromkeys(chosen, State.REFILL), Wish())
+    if failed:
+        raise typer.Exit(1)
+
+
+# -- steps shared by the commands ----------------------------------------------------------------------------------
+
+
+def _wish(full: bool, since: str | None, accept_shrink: bool = False) -> Wish:
+    if since is not None:
+        periods.parse(since)
+    return Wish(full, since, accept_shrink)
+
+
+def _states(here: Session, sources: Sources, tables: Sequence[str]) -> tuple[Catalogue, dict[str, State]]:
+    """Poll, and compare with what is held: one request, one query."""
+    poll = catalog.poll(sources.client, sources.catalogue)
+    chosen = here.chosen(poll.catalogue, list(tables))
+    with contextlib.closing(postgres.connect(sources.warehouse, "look what is due")) as connection:
+        held = due.synced(connection)
+    return poll.catalogue, due.states(chosen, poll.catalogue, held, sources.tables_dir)
+
+
+def _describe(sources: Sources, tables: Sequence[str], catalogue: Catalogue) -> None:
+    catalog.describe(sources.client, sources.catalogue, tables, catalogue)
+
+
+def _plan(settings: Settings, sources: Sources, table: str, wish: Wish) -> tuple[TableInfo, Plan]:
+    info = sources.catalogue.tableinfo(table)
+    if info is None:
+        info, raw = sources.client.tableinfo(table)
+        sources.catalogue.write_tableinfo(table, raw)
+    options = read_follow_file(settings.follow_file).options(table)
+    state = manifest.read(sources.store(table).folder)
+    return info, syncs.make_plan(info, syncs.held_periods(sources, table), wish.scope(options), state)
+
+
+def _plan_text(info: TableInfo, made: Plan) -> str:
+    newest = list(made.fetch)
+    reasons = ", ".join(f"{count} {reason}" for reason, count in made.count().items()) or "nothing to fetch"
+    span = f" ({newest[-1]} to {newest[0]})" if newest else ""
+    kept = f"; {len(made.vanished)} kept that are no longer published" if made.vanished else ""
+    unread = f"; {len(made.unread)} held and not read again" if made.unread else ""
+    return f"{len(made.fetch)} of {len(info.tids)} periods{span}: {reasons}{unread}{kept}"
+
+
+def say_nothing_due(here: Session, states: dict[str, State], sources: Sources) -> None:
+    """What there is to say when every followed table is held as published."""
+    if not states:
+        here.say(
+            f"No table is followed. Find one with [bold]{here.command} search WORD[/], then"
+            f" [bold]{here.command} follow TABLE[/]."
+        )
+        return
+    count = sum(1 for state in states.values() if state is State.CURRENT)
+    requests = sources.client.request_count
+    here.say(
+        f"[green]Everything is up to date[/]: {count} table{'s' * (count != 1)} as published"
+        f" ({requests} request{'s' * (requests != 1)}, nothing fetched)."
+    )
