@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
+from pydantic import SecretStr
+
 from varro_assets.engine import migrations, postgres
 from varro_assets.engine.provision import READER, Warehouse, grant_reader, provision_embedded, provision_external
 from varro_assets.engine.server import EmbeddedServer
@@ -30,17 +32,22 @@ def open_warehouse(settings: Settings) -> Iterator[Warehouse]:
     """
     if settings.database_url is not None:
         warehouse = provision_external(settings.database_url, settings.dagster_database_url)
-        _migrate(warehouse)
+        prepare(warehouse.url)
         yield warehouse
         return
     with EmbeddedServer(settings.postgres_dir).running() as endpoint:
         warehouse = provision_embedded(endpoint)
-        _migrate(warehouse)
+        prepare(warehouse.url)
         yield warehouse
 
 
-def _migrate(warehouse: Warehouse) -> None:
-    with contextlib.closing(postgres.connect(warehouse.url, "start")) as connection:
+def prepare(url: SecretStr) -> None:
+    """Bring the schema up to date and let the reader read it; one query each when that is so already.
+
+    Raises:
+        DatabaseUnavailable, DatabaseRefused: the server cannot be reached, or does not take a step.
+    """
+    with contextlib.closing(postgres.connect(url, "start")) as connection:
         migrations.migrate(connection)
         with postgres.transaction(connection, "grant reading to", on=READER):
             grant_reader(connection, READABLE_SCHEMAS)

@@ -77,8 +77,7 @@ def up(
                 "-m",
                 "dagster",
                 "dev",
-                "-m",
-                "varro_assets.definitions",
+                *_target(here),
                 "-h",
                 "127.0.0.1",
                 "-p",
@@ -88,6 +87,12 @@ def up(
             with subprocess.Popen(command, env=environment, cwd=settings.dagster_home) as process:
                 code = _wait(process)
     raise typer.Exit(code)
+
+
+def _target(here: Session) -> list[str]:
+    """The project's workspace.yaml; without one, the module it names."""
+    workspace = here.project.home / "workspace.yaml"
+    return ["-w", str(workspace)] if workspace.is_file() else ["-m", "varro_assets.definitions"]
 
 
 def _wait(process: subprocess.Popen[bytes]) -> int:

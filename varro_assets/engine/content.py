@@ -81,7 +81,7 @@ def of_table(table: pa.Table, on: str = "table") -> str:
         DuplicateKeys: two rows share all their codes.
         DamagedPartition: a code is NULL, or the columns are not of those types.
     """
-    return of_canonical(Canonical(_TableRows.of(table, on), on))
+    return of_canonical(Canonical(TableRows.of(table, on), on))
 
 
 def of_parquet(path: Path) -> str:
@@ -103,7 +103,7 @@ def of_parquet(path: Path) -> str:
 
 
 @dataclass
-class _TableRows:
+class TableRows:
     """An Arrow table as `canonical.Rows`."""
 
     names: Sequence[str]
@@ -112,10 +112,16 @@ class _TableRows:
     all: Slice
 
     def slice(self, start: int, stop: int) -> Slice:
+        """Rows `start` to `stop`."""
         return Slice([column[start:stop] for column in self.all.columns], self.all.values[start:stop])
 
     @classmethod
-    def of(cls, table: pa.Table, on: str) -> _TableRows:
+    def of(cls, table: pa.Table, on: str) -> TableRows:
+        """The rows of a table of code columns and a last one of values.
+
+        Raises:
+            DamagedPartition: a code is NULL, or the columns are not of those types.
+        """
         if not table.num_columns or table.schema.types[-1] != pa.float64():
             raise _damaged(on, "the last column is not one of numbers")
         coded = [_coded(column, on) for column in table.columns[:-1]]

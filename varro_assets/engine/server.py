@@ -21,7 +21,7 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -176,8 +176,9 @@ class EmbeddedServer:
     def _changing(self) -> Iterator[None]:
         lock = FileLock(self.folder / "change.lock")
         with named_errors("open the embedded Postgres", self.folder):
-            if not self.folder.exists():
-                self.folder.mkdir(parents=True)
+            self.folder.parent.mkdir(parents=True, exist_ok=True)
+            with suppress(FileExistsError):  # another process may be making it at this very moment
+                self.folder.mkdir()
                 # root's server runs as another account, which must pass through; the secrets inside are 0600
                 self.folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
             got_it = lock.acquire(wait=START_LIMIT_SECONDS + STOP_LIMIT_SECONDS)

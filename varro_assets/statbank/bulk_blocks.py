@@ -24,6 +24,7 @@ from varro_assets.errors import InvalidValue, UndeclaredCode, UnexpectedResponse
 
 TIME, VALUE = "TID", "INDHOLD"
 MISSING = ".."
+_BOM = b"\xef\xbb\xbf"
 # blanks around a number are not held against it (Arrow strips them)
 _NUMBER = re.compile(rb"[ \t]*[+-]?(?:\d+,?\d*|,\d+)(?:[eE][+-]?\d+)?[ \t]*", re.ASCII)
 _REPORT = "Nothing was replaced. Report it: the publisher's data or the API has changed."
@@ -94,6 +95,8 @@ class BlockParser:
         return Run([column if order is None else column.take(order) for column in columns], stretches)
 
     def _parse(self, block: bytes) -> pa.RecordBatch:
+        if block.startswith(_BOM):
+            block = _BOM + block  # Arrow takes one off, as if this were the start of a file
         # one Arrow block per block of ours: then every column has one dictionary
         reading = arrow_csv.ReadOptions(column_names=self._columns, block_size=len(block) + 1, use_threads=False)
         try:

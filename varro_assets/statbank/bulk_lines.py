@@ -47,7 +47,7 @@ def header_and_blocks(
     head = b""
     for piece in pieces:
         head += piece
-        if b"\n" in piece or len(head) > MAX_LINE:
+        if b"\n" in _start(head) or len(head) > MAX_LINE:
             break
     _refuse_other_bodies(head, pieces, on)
     line, newline, rest = head.partition(b"\n")
@@ -95,7 +95,7 @@ def _blocks(rest: bytes, pieces: Iterator[bytes], on: str, block_bytes: int) -> 
 
 
 def _refuse_other_bodies(head: bytes, pieces: Iterator[bytes], on: str) -> None:
-    start = head.removeprefix(_BOM).lstrip()
+    start = _start(head)
     if start.startswith(b"<"):
         raise MaintenancePage(
             "fetch data of",
@@ -109,6 +109,11 @@ def _refuse_other_bodies(head: bytes, pieces: Iterator[bytes], on: str) -> None:
             if len(start) > _MAX_ERROR_BODY:
                 break
         raise _refusal(start, on)
+
+
+def _start(head: bytes) -> bytes:
+    """From the first byte that says something."""
+    return head.removeprefix(_BOM).lstrip()
 
 
 def _refusal(body: bytes, on: str) -> VarroError:

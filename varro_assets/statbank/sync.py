@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from varro_assets.engine import planning, postgres
+from varro_assets.engine import periods, planning, postgres
 from varro_assets.engine.locks import TableLock, table_lock
 from varro_assets.engine.partitions import PartitionInfo, PartitionStore, Staging
 from varro_assets.engine.period_table import PeriodTable, PeriodTables
@@ -335,7 +335,8 @@ class _Sync:
         self.report.finish(held, info.updated if whole else "")
 
     def _notify(self) -> None:
-        for code in self._settled:
+        # oldest first, so that the last word on the table is about its newest period
+        for code in periods.in_order(self._settled):
             self.observer.settled(code, self.report.outcomes[code], self.report.parts[code])
         self._settled.clear()
 
