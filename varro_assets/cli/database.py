@@ -11,7 +11,7 @@ import sys
 from typing import Annotated
 
 import typer
-from sqlalchemy import make_url
+from sqlalchemy import URL, make_url
 
 from varro_assets.cli.session import Session, session
 from varro_assets.engine import postmaster
@@ -82,8 +82,13 @@ def psql(
         target = make_url(_libpq_url(warehouse, owner=owner))
         # the password goes by the environment: a command line can be read by everybody on the machine
         environment = {**os.environ, "PGPASSWORD": target.password or ""}
-        shown = target.set(password=None).render_as_string()
-        arguments = [str(postmaster.binary("psql")), "--no-psqlrc", shown, *(["-c", command] if command else [])]
+        shown = URL.create("postgresql", target.username, None, target.host, target.port, target.database)
+        arguments = [
+            str(postmaster.binary("psql")),
+            "--no-psqlrc",
+            shown.render_as_string(),
+            *(["-c", command] if command else []),
+        ]
         code = subprocess.run(arguments, env=environment, check=False).returncode
     sys.exit(code)
 

@@ -20,7 +20,7 @@ import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from errno import EDQUOT, ENOSPC
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,8 @@ HOST = "127.0.0.1"
 SUPERUSER = "postgres"
 ROOT_STAND_IN = "nobody"
 """Postgres refuses to run as root; root's server runs as this account, which every Unix has."""
+PASSAGES = ("dac_read_search", "dac_override")
+"""Capabilities that open closed folders to root's stand-in, the weaker first; containers often have only the second."""
 
 SETTINGS: Mapping[str, str] = {
     # Sized for 2 cores and 4 GB shared with pandas; anything can be overridden by ALTER SYSTEM, which is read
@@ -67,11 +69,26 @@ _PORTS = range(20000, 32000)
 
 @dataclass(frozen=True)
 class Account:
-    """Who runs the server: ourselves (``None``), or the account that root steps down to."""
+    """Who runs the server: ourselves (``None``), or the account that root steps down to.
+
+    Attributes:
+        passage: capability that lets the account through folders closed to it (a project below ``/root``); empty when
+            it needs none.
+    """
 
     name: str
     uid: int | None = None
     gid: int | None = None
+    passage: str = ""
+
+    def command(self, *words: str | Path) -> list[str | Path]:
+        """The words of a command, led in by the program that steps down and keeps only the passage, where needed."""
+        if not self.passage:
+            return list(words)
+        kept = f"-all,+{self.passage}"
+        step_down = ["setpriv", f"--reuid={self.uid}", f"--regid={self.gid}", "--clear-groups"]
+        keep = [f"--inh-caps={kept}", f"--ambient-caps={kept}", f"--bounding-set={kept}", "--no-new-privs"]
+        return [*step_down, *keep, *words]
 
     def child_options(self) -> dict[str, Any]:
         """Arguments for subprocess. Environment: none of ours, it may hold secrets and PG* variables."""
@@ -81,7 +98,7 @@ class Account:
             "stdin": subprocess.DEVNULL,
             "start_new_session": True,  # Ctrl-C in the terminal is not meant for the server
         }
-        if self.uid is not None:
+        if self.uid is not None and not self.passage:
             options |= {"user": self.uid, "group": self.gid, "extra_groups": []}
         return options
 
@@ -147,21 +164,41 @@ def account_for(data: Path) -> Account:
             got="the data belongs to root, and Postgres refuses to run as root",
             todo=f"Give it away: chown -R {ROOT_STAND_IN} {data}",
         )
-    account = Account(owner.pw_name, owner.pw_uid, owner.pw_gid)
-    for path in (data.parent, binary("postgres")):
-        _check_reach(account, path)
-    return account
+    plain = Account(owner.pw_name, owner.pw_uid, owner.pw_gid)
+    for account in (plain, *(replace(plain, passage=capability) for capability in PASSAGES)):
+        closed = _closed_to(account, data.parent)
+        if closed is None:
+            return account
+    raise _out_of_reach(plain, _closed_to(plain, data.parent) or data.parent)
 
 
-def _check_reach(account: Account, path: Path) -> None:
-    """Refuse a path the account cannot enter. Modes of other people's folders are not ours to widen."""
-    with named_errors("step down from root to run", path):
-        # asked as that account: modes alone do not know about access lists
-        asked = subprocess.run(["test", "-x", str(path)], check=False, **account.child_options())
-    if asked.returncode == 0:
-        return
+def _closed_to(account: Account, folder: Path) -> Path | None:
+    """What the account cannot enter or run: the folder, the server's program, or neither (None).
+
+    Tried as that account, by really going there: modes know nothing of access lists, and ``access`` (``test -x``)
+    nothing of capabilities.
+    """
+    program = binary("postgres")
+    if account.passage and shutil.which("setpriv") is None:
+        return folder
+    for path, words in ((folder, ("ls", "-d", f"{folder}/.")), (program, (program, "--version"))):
+        with named_errors("step down from root to run", path):
+            tried = subprocess.run(
+                account.command(*words),
+                check=False,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                **account.child_options(),
+            )
+        if tried.returncode != 0:
+            return path
+    return None
+
+
+def _out_of_reach(account: Account, path: Path) -> EmbeddedServerError:
+    """Modes of other people's folders are not ours to widen."""
     closed = [str(folder) for folder in reversed((path, *path.parents)) if not folder.stat().st_mode & 0o001]
-    raise EmbeddedServerError(
+    return EmbeddedServerError(
         "run Postgres",
         on=str(path),
         got=f"Postgres refuses to run as root, and {account.name}, the account it would run as, cannot enter "
@@ -193,7 +230,7 @@ def initialise(data: Path, account: Account, password: str, lock_fd: int, *, syn
         with os.fdopen(handle, "w") as file:
             file.write(password + "\n")
             account.own(file.fileno())
-        command: list[str | Path] = [binary("initdb"), "-D", staged, "-U", SUPERUSER, "--encoding=UTF8"]
+        command = [*account.command(binary("initdb")), "-D", staged, "-U", SUPERUSER, "--encoding=UTF8"]
         # stated, not left to the environment: under LANG=C the default would be SQL_ASCII
         command += ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         command += ["--auth=scram-sha-256", f"--pwfile={pwfile}", *([] if sync else ["--no-sync"])]
@@ -267,8 +304,8 @@ def spawn(
     account.own(conf)
     if log.exists() and log.stat().st_size > _LOG_LIMIT_BYTES:
         log.replace(log.with_name(f"{log.name}.1"))
-    command: list[str | Path] = [
-        binary("postgres"),
+    command = [
+        *account.command(binary("postgres")),
         "-D",
         data,
         "-c",
