@@ -88,7 +88,8 @@ class Account:
         kept = f"-all,+{self.passage}"
         step_down = ["setpriv", f"--reuid={self.uid}", f"--regid={self.gid}", "--clear-groups"]
         keep = [f"--inh-caps={kept}", f"--ambient-caps={kept}", f"--bounding-set={kept}", "--no-new-privs"]
-        return [*step_down, *keep, *words]
+        # without this bit access(2), by which initdb looks for its sibling programs, ignores capabilities
+        return [*step_down, "--securebits=+no_setuid_fixup", *keep, *words]
 
     def child_options(self) -> dict[str, Any]:
         """Arguments for subprocess. Environment: none of ours, it may hold secrets and PG* variables."""
