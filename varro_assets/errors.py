@@ -7,7 +7,8 @@ retries act on it) and *permanent* (asking again is useless until somebody chang
 
 from __future__ import annotations
 
-from typing import ClassVar
+import copyreg
+from typing import Any, ClassVar
 
 
 class VarroError(Exception):
@@ -25,6 +26,10 @@ class VarroError(Exception):
     def __init__(self, tried: str, *, on: str = "", got: str = "", todo: str = "") -> None:
         self.tried, self.on, self.got, self.todo = tried, on, got, todo
         super().__init__(tried, on, got, todo)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # an exception is copied by calling its class with `args`, which keyword arguments do not survive
+        return (copyreg.__newobj__, (type(self), *self.args), self.__dict__)  # type: ignore[attr-defined]
 
     @property
     def problem(self) -> str:

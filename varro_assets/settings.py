@@ -9,9 +9,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 from varro_assets.errors import ConfigurationError
 
@@ -39,17 +42,18 @@ class Settings(BaseSettings):
     dagster_database_url: SecretStr | None = None
     """Dagster's own storage; None means database ``<name>_dagster`` beside the warehouse."""
     dst_api_url: str = "https://api.statbank.dk/v1"
-    dst_api_sleep_seconds: float = Field(default=10.0, ge=0, le=3600)
+    dst_api_sleep_seconds: float = Field(default=10.0, ge=0, le=3600, allow_inf_nan=False)
     """Least time between the starts of two requests, over all processes; 0 = off."""
-    dst_api_timeout_seconds: float = Field(default=120.0, gt=0, le=3600)
+    dst_api_timeout_seconds: float = Field(default=120.0, gt=0, le=3600, allow_inf_nan=False)
     """Longest silence on the wire before a request counts as failed."""
     varro_owner: str = "team:data"
     """Owner shown on every asset: an e-mail address or ``team:name``."""
 
-    @field_validator("database_url", "dagster_database_url", mode="before")
+    @model_validator(mode="before")
     @classmethod
-    def _blank_is_unset(cls, value: object) -> object:
-        return None if value == "" else value
+    def _blank_is_unset(cls, values: dict[str, object]) -> dict[str, object]:
+        # after the sources are merged: a blank variable in the environment takes back what `.env` sets
+        return {name: value for name, value in values.items() if not isinstance(value, str) or value.strip()}
 
     @field_validator("database_url", "dagster_database_url")
     @classmethod
@@ -58,16 +62,21 @@ class Settings(BaseSettings):
         if value is None:
             return None
         scheme, mark, rest = value.get_secret_value().partition("://")
-        if not mark or scheme not in {"postgresql", "postgres", "postgresql+psycopg2"}:
-            raise ValueError("must look like postgresql://user:password@host:5432/database")
-        return SecretStr(f"postgresql+psycopg2://{rest}")
+        secret = SecretStr(f"postgresql+psycopg2://{rest}")
+        if not mark or scheme not in {"postgresql", "postgres", "postgresql+psycopg2"} or not _names_a_database(secret):
+            raise ValueError(
+                "must look like postgresql://user:password@host:5432/database, other characters than letters and"
+                " digits in the password percent-encoded"
+            )
+        return secret
 
     @field_validator("dst_api_url")
     @classmethod
     def _http_url(cls, value: str) -> str:
-        if value != SIMULATOR and not value.startswith(("https://", "http://")):
+        value = value.strip().rstrip("/")
+        if value != SIMULATOR and not _is_http(value):
             raise ValueError("must be an http(s) address, or the word 'simulator'")
-        return value.rstrip("/")
+        return value
 
     @classmethod
     def load(cls, home: Path | None = None) -> Self:
@@ -83,6 +92,9 @@ class Settings(BaseSettings):
         root = (home or find_home()).expanduser().resolve()
         try:
             settings = cls(_env_file=root / ".env", home=root)  # type: ignore[call-arg]
+        except UnicodeDecodeError as error:
+            got = f"byte {error.start} is not UTF-8"
+            raise ConfigurationError("read", on=str(root / ".env"), got=got, todo="Save it as UTF-8.") from None
         except ValidationError as error:
             # never print error.input: it may be a password
             first = error.errors(include_input=False, include_url=False)[0]
@@ -90,7 +102,9 @@ class Settings(BaseSettings):
             raise ConfigurationError(
                 "use the setting", on=name, got=first["msg"], todo=f"Correct it in {root / '.env'} or the environment."
             ) from None
-        paths = {name: root / getattr(settings, name) for name in ("data_dir", "context_dir", "dagster_home")}
+        paths = {
+            name: root / getattr(settings, name).expanduser() for name in ("data_dir", "context_dir", "dagster_home")
+        }
         return settings.model_copy(update=paths)
 
     def environment(self) -> dict[str, str]:
@@ -148,6 +162,21 @@ class Settings(BaseSettings):
     def postgres_dir(self) -> Path:
         """The embedded Postgres server: its data, its password, its log."""
         return self.data_dir / "postgres"
+
+
+def _names_a_database(url: SecretStr) -> bool:
+    try:
+        return bool(make_url(url.get_secret_value()).database)
+    except (ArgumentError, ValueError):
+        return False
+
+
+def _is_http(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"https", "http"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def find_home(start: Path | None = None) -> Path:

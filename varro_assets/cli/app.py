@@ -16,6 +16,9 @@ from varro_assets.cli import browsing, database, examining, following, services,
 from varro_assets.cli.session import Session
 from varro_assets.errors import VarroError
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it: 128 and the number of SIGINT."""
+
 app = typer.Typer(
     name="varro",
     no_args_is_help=True,
@@ -61,12 +64,25 @@ app.add_typer(simulator.app, name="simulator", rich_help_panel=_SERVICES)
 def main() -> None:
     """Entry point: named errors become a message and exit code 1, and only ``--debug`` shows the stack."""
     try:
-        app(standalone_mode=True)
-    except VarroError as error:
+        app(prog_name="varro", standalone_mode=True)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except Exception as error:
         if "--debug" in sys.argv:
             raise
+        problem, todo = _in_words(error)
         console = Session().errors
-        console.print(f"[bold red]{escape(error.problem)}[/]", soft_wrap=True)
-        if error.todo:
-            console.print(escape(error.todo), soft_wrap=True)
+        console.print(f"[bold red]{escape(problem)}[/]", soft_wrap=True)
+        if todo:
+            console.print(escape(todo), soft_wrap=True)
         sys.exit(1)
+
+
+def _in_words(error: Exception) -> tuple[str, str]:
+    """What went wrong, and what to do next."""
+    if isinstance(error, VarroError):
+        return error.problem, error.todo
+    return (
+        f"Unexpected {type(error).__name__}: {error}",
+        "This is a mistake in varro itself. Run the same with --debug for the whole of it, and report that.",
+    )

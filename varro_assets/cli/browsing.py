@@ -6,11 +6,14 @@ What belongs here: two read-only commands. They ask the publisher only for what 
 from __future__ import annotations
 
 import contextlib
+import html
+import re
 import unicodedata
 from typing import Annotated
 
 import typer
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 
 from varro_assets.cli.progress import number, size
@@ -23,12 +26,15 @@ from varro_assets.statbank.models import CatalogueEntry, TableInfo, Variable
 from varro_assets.statbank.sources import Sources
 
 FEW_CODES = 6
+WIDE = 110
+"""Columns from which on the list of tables shows their variables too."""
 
 
 def search(
     context: typer.Context,
     words: Annotated[
-        list[str], typer.Argument(help="All of them must occur; Danish letters may be written as in æ=ae.")
+        list[str],
+        typer.Argument(help="All of them must occur; æ, ø, å may be written ae, oe, aa.", metavar="WORD"),
     ],
     limit: Annotated[int, typer.Option(help="Show at most so many.")] = 40,
 ) -> None:
@@ -49,27 +55,32 @@ def search(
     if not found:
         here.say(f"No table matches {escape(' '.join(words))}. Fewer or shorter words find more.")
         raise typer.Exit(1)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("table", "title", "by", "periods", "published"):
-        table.add_column(heading, overflow="fold")
-    for entry in found[:limit]:
-        mark = "[green]*[/]" if entry.id in followed else " "
-        by = ", ".join(entry.variables[:-1])
-        table.add_row(
-            f"{mark}[bold]{entry.id}[/]",
-            escape(entry.text),
-            escape(by),
-            f"{entry.firstPeriod}-{entry.latestPeriod}",
-            entry.updated[:10],
-        )
-    here.console.print(table)
+    here.console.print(_found(here, found[:limit], followed))
     more = f" Showing {limit}; --limit shows more." if len(found) > limit else ""
     here.say(f"\n{len(found)} of {len(catalogue.entries)} tables. [green]*[/] = followed.{more}")
 
 
+def _found(here: Session, found: list[CatalogueEntry], followed: set[str]) -> Table:
+    """The list, with the variables where the terminal is wide enough for them."""
+    wide = here.console.width >= WIDE
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("table", no_wrap=True)
+    table.add_column("title", overflow="fold", ratio=3 if wide else 1)
+    if wide:
+        table.add_column("by", overflow="fold", ratio=2)
+    for heading in ("periods", "published"):
+        table.add_column(heading, no_wrap=True)
+    for entry in found:
+        mark = "[green]*[/]" if entry.id in followed else " "
+        by = [escape(", ".join(entry.variables[:-1]))] if wide else []
+        span = f"{entry.firstPeriod} to {entry.latestPeriod}"
+        table.add_row(f"{mark}[bold]{entry.id}[/]", escape(entry.text), *by, span, entry.updated[:10])
+    return table
+
+
 def show(
     context: typer.Context,
-    table: Annotated[str, typer.Argument(help="Table id.")],
+    table: Annotated[str, typer.Argument(help="Table id.", metavar="TABLE")],
 ) -> None:
     """Show one table: what it is, its columns and codes, its periods, and what is held of it."""
     here = session(context)
@@ -89,22 +100,22 @@ def show(
             info, raw = sources.client.tableinfo(table)
             sources.catalogue.write_tableinfo(table, raw)
         _show_published(here, catalogue, entry, info)
-        _show_held(here, catalogue, sources, entry, info)
+        _show_held(here, catalogue, sources, entry)
 
 
 def _show_published(here: Session, catalogue: Catalogue, entry: CatalogueEntry, info: TableInfo) -> None:
     here.say(f"[bold]{entry.id}  {escape(info.text)}[/]")
     for place in catalogue.places.get(entry.id, []):
         here.say(f"  {escape(place.path)}")
-    here.say(f"  {facts.SOURCE_URL.format(table=entry.id)}")
+    here.say(f"  {facts.SOURCE_URL.format(table=entry.id)}", whole=True)
     ordered = periods.in_order(info.tids)
     here.say(f"\nunit       {escape(info.unit)}")
     here.say(f"periods    {len(ordered)}, {ordered[0]} to {ordered[-1]}, {periods.frequency(ordered)}")
     here.say(f"published  {info.updated.replace('T', ' ')} (Danish time)")
     if info.documentation:
-        here.say(f"documented {info.documentation.url}")
-    if info.footnote:
-        here.say(f"note       {escape(' '.join(info.footnote.text.split()))}")
+        here.say(f"documented {escape(info.documentation.url)}", whole=True)
+    if info.footnote and (note := _plain(info.footnote.text)):
+        here.console.print(Padding(f"[bold]Note.[/] {escape(note)}", (1, 0, 0, 0)))
     here.say()
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("column", "type", "codes", "meaning"):
@@ -118,7 +129,7 @@ def _show_published(here: Session, catalogue: Catalogue, entry: CatalogueEntry, 
     here.say(f"\nA combination of codes without a row stands for {info.suppressedDataValue}.")
 
 
-def _show_held(here: Session, catalogue: Catalogue, sources: Sources, entry: CatalogueEntry, info: TableInfo) -> None:
+def _show_held(here: Session, catalogue: Catalogue, sources: Sources, entry: CatalogueEntry) -> None:
     if entry.id not in here.followed(catalogue):
         here.say(f"\nNot followed. To keep it: [bold]{here.command} follow {entry.id}[/]")
         return
@@ -132,14 +143,15 @@ def _show_held(here: Session, catalogue: Catalogue, sources: Sources, entry: Cat
     state = due.states([entry.id], catalogue, {entry.id: row}, sources.tables_dir)[entry.id]
     known = manifest.read(folder)
     here.say(f"\nheld       {len(held)} periods, {number(row.rows)} rows, {size(sum(p.bytes for p in held.values()))}")
-    here.say(f"synced     {row.synced_at}, as published {row.updated.replace('T', ' ')}: {state}")
+    when = row.synced_at.replace("T", " ").replace("Z", " UTC")
+    here.say(f"synced     {when}, as published {row.updated.replace('T', ' ')}: {state}")
     vanished = sorted(set(held).difference(known.info.tids if known else held))
     if vanished:
         here.say(f"kept       {len(vanished)} that are no longer published: {', '.join(vanished[:8])}")
-    here.say(f"parquet    {folder}")
     relation = f"{facts.SCHEMA}.{facts.relation_name(entry.id)}"
-    here.say(f"Postgres   {relation}   ({here.command} psql -c 'SELECT * FROM {relation} LIMIT 5')")
-    del info
+    here.say(f"Postgres   {relation}")
+    here.say(f"parquet    {escape(str(folder))}", whole=True)
+    here.say(f"\nLook at it: [bold]{here.command} psql -c 'SELECT * FROM {relation} LIMIT 5'[/]", whole=True)
 
 
 def _subjects(catalogue: Catalogue, entry: CatalogueEntry) -> str:
@@ -149,6 +161,11 @@ def _subjects(catalogue: Catalogue, entry: CatalogueEntry) -> str:
 def _codes(variable: Variable) -> str:
     shown = [f"{value.id}={value.text}" for value in variable.values[:FEW_CODES]]
     return ", ".join(shown) + (", ..." if len(variable.values) > FEW_CODES else "")
+
+
+def _plain(text: str) -> str:
+    """A footnote without what it has of HTML."""
+    return " ".join(re.sub(r"<[^<>]*>", " ", html.unescape(text)).split())
 
 
 _DANISH = str.maketrans({"æ": "ae", "ø": "oe", "å": "aa"})

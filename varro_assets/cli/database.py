@@ -11,6 +11,7 @@ import sys
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from sqlalchemy import URL, make_url
 
 from varro_assets.cli.session import Session, session
@@ -55,11 +56,12 @@ def status(context: typer.Context) -> None:
     if _is_external(here):
         return
     found = EmbeddedServer(here.settings.postgres_dir).status()
-    here.say(f"{found.state}, folder {here.settings.postgres_dir}")
-    if found.port:
+    here.say(f"{found.state}, folder {escape(str(here.settings.postgres_dir))}", whole=True)
+    if found.port and found.version:
+        users = len(found.users)
         here.say(
-            f"127.0.0.1:{found.port}, Postgres {found.version}, {len(found.users)} processes use it"
-            + (", kept running" if found.kept else "")
+            f"127.0.0.1:{found.port}, Postgres {found.version},"
+            f" used by {users} process{'es' * (users != 1)}{', kept running' if found.kept else ''}"
         )
 
 

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from varro_assets.cli.progress import counted
 from varro_assets.cli.session import Session, session
 from varro_assets.cli.wish import Wish
 from varro_assets.engine import postgres
@@ -52,7 +53,7 @@ def doctor(
         with here.dagster_environment(settings, warehouse), runs.dagster_instance() as instance:
             dead = runs.end_all_dead_runs(instance, sources)
             if dead:
-                here.say(f"[yellow]dagster[/]  marked {len(dead)} runs as failed whose process is gone")
+                here.say(f"[yellow]dagster[/]  marked {counted(len(dead), 'run')} as failed whose process is gone")
             unshown = {
                 table: codes
                 for table in tables
@@ -64,14 +65,15 @@ def doctor(
                     shown.report_again(instance, table, syncs.held_periods(sources, table))
         if repair:
             with here.dagster_environment(settings, warehouse):
-                if any([run_all(here, settings, sources, catalogue, *work) for work in _work(findings)]):
-                    raise typer.Exit(1)
+                failed = [run_all(here, settings, sources, catalogue, *work) for work in _work(findings)]
+            if any(failed):
+                raise typer.Exit(1)
             here.say("[green]Mended.[/]" if findings or unshown else "[green]Nothing to mend.[/]")
         elif unshown or any(finding.remedy is not Remedy.NONE for finding in findings):
             here.say(f"\nTo mend it: [bold]{here.command} doctor --repair[/]")
             raise typer.Exit(1)
         else:
-            here.say(f"[green]All is well[/]: {len(tables)} tables; files, database and Dagster agree.")
+            here.say(f"[green]All is well[/]: {counted(len(tables), 'table')}; files, database and Dagster agree.")
 
 
 def _work(findings: list[Finding]) -> list[tuple[dict[str, State], Wish]]:

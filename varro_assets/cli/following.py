@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from varro_assets import follow as follow_file
-from varro_assets.cli.progress import number, size
+from varro_assets.cli.progress import duration, number, size
 from varro_assets.cli.session import Session, session
 from varro_assets.errors import UnknownTable
 from varro_assets.settings import Settings
@@ -137,8 +137,7 @@ def _say_estimate(here: Session, estimate: Estimate) -> None:
     sampled = f" (from the first {DESCRIBED} of them)" if estimate.tables > DESCRIBED else ""
     here.say(f"{estimate.tables} table{'s' * (estimate.tables != 1)}, at most{sampled}:")
     here.say(f"  {number(estimate.rows)} rows (combinations without a value are not sent, so mostly far fewer)")
-    here.say(
-        f"  {number(estimate.requests)} requests, {estimate.seconds / 60:.0f} minutes at"
-        f" {here.settings.dst_api_sleep_seconds:.0f} s a request, and the transfer"
-    )
+    pace = here.settings.dst_api_sleep_seconds
+    waiting = f"{duration(estimate.seconds)} at {pace:.0f} s a request, and the transfer" if pace else "not paced"
+    here.say(f"  {number(estimate.requests)} requests: {waiting}")
     here.say(f"  {size(estimate.disk)} of disk, parquet and Postgres with indexes")

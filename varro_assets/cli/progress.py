@@ -131,7 +131,7 @@ def summary(lines: Sequence[Line]) -> Table:
     table.add_column("table")
     for heading in ("new", "revised", "unchanged", "failed", "rows", "size", "seconds"):
         table.add_column(heading, justify="right")
-    table.add_column("")
+    table.add_column("result")
     for line in lines:
         report = line.report or SyncReport(line.table)
         held = report.held.values()
@@ -155,6 +155,18 @@ def count(value: int) -> str:
 def number(value: float) -> str:
     """``1,234,567``."""
     return f"{value:,.0f}"
+
+
+def counted(value: int, noun: str) -> str:
+    """``1 table``, ``1,234 tables``."""
+    return f"{value:,} {noun}{'s' * (value != 1)}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
 
 
 def size(value: float) -> str:

@@ -30,17 +30,29 @@ def run_all(
     work: Mapping[str, State],
     wish: Wish,
 ) -> bool:
-    """Run every table; one that fails stops no other. Returns whether anything failed."""
+    """Run every table; one that fails stops no other, and Ctrl-C stops them all.
+
+    Returns:
+        Whether anything failed.
+    """
     watcher = ProgressWatcher(here.console)
     lines: list[Line] = []
     total = Stopwatch()
-    with dagster_instance() as instance, watcher.over(len(work)):
-        launcher = Launcher(instance, settings, sources, watcher)
-        for table, state in work.items():
-            with watcher.table(table):
-                line = _run_table(launcher, settings, sources, catalogue, table, state, wish)
-            watcher.done(line)
-            lines.append(line)
+    try:
+        with dagster_instance() as instance, watcher.over(len(work)):
+            launcher = Launcher(instance, settings, sources, watcher)
+            for table, state in work.items():
+                with watcher.table(table):
+                    line = _run_table(launcher, settings, sources, catalogue, table, state, wish)
+                watcher.done(line)
+                lines.append(line)
+    except KeyboardInterrupt:
+        at = list(work)[len(lines)] if len(lines) < len(work) else ""
+        here.say(
+            f"\n[yellow]Stopped[/]{f' at {at}' if at else ''}, {len(lines)} of {len(work)} done. What has come in is"
+            f" kept; to go on: [bold]{here.command} sync[/]"
+        )
+        raise
     here.say()
     here.console.print(progress.summary(lines))
     _say_end(here, lines, total, sources)
@@ -89,10 +101,10 @@ def _sync(
 def _say_end(here: Session, lines: list[Line], total: Stopwatch, sources: Sources) -> None:
     failed = [line for line in lines if line.failed]
     rows = sum(line.report.rows_fetched for line in lines if line.report)
+    requests = sources.client.request_count + sum(line.report.requests for line in lines if line.report)
     here.say(
-        f"\n{len(lines) - len(failed)} of {len(lines)} tables in {total.seconds:.0f} s;"
-        f" {progress.number(rows)} rows fetched in {sources.client.request_count} requests"
-        f" before runs and {sum(line.report.requests for line in lines if line.report)} in runs."
+        f"\n{len(lines) - len(failed)} of {progress.counted(len(lines), 'table')} in {total.seconds:.0f} s:"
+        f" {progress.counted(rows, 'row')} in {progress.counted(requests, 'request')}."
     )
     for line in failed:
         here.say(f"[red]{line.table}[/]: {progress.plain(line)}")

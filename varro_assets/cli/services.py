@@ -24,14 +24,15 @@ from varro_assets.statbank import catalog, due
 from varro_assets.warehouse import open_warehouse
 
 UI_PORT = 3000
-SAMPLE_TITLE = "Population of the five regions, newest quarter, by age"
+SAMPLE_TITLE = "Population of the five regions in the newest quarter"
 SAMPLE_SQL = """\
-SELECT area.text AS region, age.text AS age, f.indhold AS persons
+SELECT area.text AS region, f.tid AS quarter, f.indhold AS persons
   FROM fact.folk1a f
-  JOIN meta.code area ON area.table_id = 'FOLK1A' AND area.column_name = 'omrade' AND area.code = f.omrade
-  JOIN meta.code age  ON age.table_id  = 'FOLK1A' AND age.column_name  = 'alder'  AND age.code  = f.alder
+  JOIN meta.code area ON area.code = f.omrade
+       AND area.table_id = 'FOLK1A' AND area.column_name = 'omrade'
  WHERE f.tid = (SELECT max(tid) FROM fact.folk1a)
-   AND f.omrade BETWEEN '081' AND '085' AND f.kon = 'TOT' AND f.civilstand = 'TOT' AND f.alder = 'IALT'
+   AND f.omrade BETWEEN '081' AND '085'
+   AND (f.kon, f.alder, f.civilstand) = ('TOT', 'IALT', 'TOT')
  ORDER BY persons DESC"""
 
 
@@ -41,7 +42,8 @@ def demo(context: typer.Context) -> None:
     Needs no network. The values are invented; structure and oddities are the real ones.
     """
     here = Session(home=session(context).home, demo=True, debug=session(context).debug)
-    here.say(f"[bold]varro demo[/]: a simulated StatBank (real structure, invented values), in {here.settings.home}\n")
+    here.say("[bold]varro demo[/]: a simulated StatBank (real structure, invented values), in")
+    here.say(f"{escape(str(here.settings.home))}\n", whole=True)
     with here.sources() as (settings, warehouse, sources):
         poll = catalog.poll(sources.client, sources.catalogue)
         followed = here.followed(poll.catalogue)
@@ -115,7 +117,7 @@ def _say_sample(here: Session, warehouse: Warehouse) -> None:
         cursor.execute(SAMPLE_SQL)
         names = [column.name for column in cursor.description or ()]
         rows = cursor.fetchall()
-    here.say(f"\n[bold]{SAMPLE_TITLE}[/]\n\n[dim]{escape(SAMPLE_SQL)}[/]\n")
+    here.say(f"\n[bold]{SAMPLE_TITLE}[/]\n\n[dim]{escape(SAMPLE_SQL)}[/]\n", whole=True)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in names:
         table.add_column(name, justify="right" if name == "persons" else "left")
@@ -127,10 +129,10 @@ def _say_sample(here: Session, warehouse: Warehouse) -> None:
 def _say_next(here: Session) -> None:
     here.say("\n[bold]Next[/]")
     for command, what in (
-        ("varro --demo up", f"the Dagster UI on http://127.0.0.1:{UI_PORT}: graph, partitions, lineage"),
+        ("varro --demo up", f"the Dagster UI on http://127.0.0.1:{UI_PORT}"),
         ("varro --demo psql", "ask your own questions, read-only"),
         ("varro --demo show FOLK1A", "what a table holds and means"),
         ("varro search befolkning", "the real StatBank; then varro follow, varro sync"),
     ):
-        here.say(f"  [bold]{command:<26}[/] {what}")
-    here.say(f"\nParquet: {here.settings.tables_dir}")
+        here.say(f"  [bold]{command:<24}[/]  {what}")
+    here.say(f"\nParquet: {escape(str(here.settings.tables_dir))}", whole=True)

@@ -12,11 +12,12 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from varro_assets.cli.progress import counted
 from varro_assets.cli.session import Session, session
 from varro_assets.cli.wish import Wish
 from varro_assets.engine import periods, postgres
 from varro_assets.engine.planning import Plan
-from varro_assets.errors import DamagedPartition, VarroError
+from varro_assets.errors import DamagedPartition, InvalidPeriod, VarroError
 from varro_assets.follow import read as read_follow_file
 from varro_assets.settings import Settings
 from varro_assets.statbank import catalog, due, manifest
@@ -127,8 +128,13 @@ def rebuild(
 
 
 def _wish(full: bool, since: str | None, accept_shrink: bool = False) -> Wish:
-    if since is not None:
-        periods.parse(since)
+    if since is not None and periods.parse(since).start is None:
+        raise InvalidPeriod(
+            "begin at the period",
+            on=repr(since),
+            got="it does not say when it begins",
+            todo="Known forms: 2024, 2024H1, 2024K1, 2024M03, 2024U07, 2024M03D01, 1840:1849, 2006/2007.",
+        )
     return Wish(full, since, accept_shrink)
 
 
@@ -172,9 +178,9 @@ def say_nothing_due(here: Session, states: dict[str, State], sources: Sources) -
             f" [bold]{here.command} follow TABLE[/]."
         )
         return
-    count = sum(1 for state in states.values() if state is State.CURRENT)
-    requests = sources.client.request_count
-    here.say(
-        f"[green]Everything is up to date[/]: {count} table{'s' * (count != 1)} as published"
-        f" ({requests} request{'s' * (requests != 1)}, nothing fetched)."
-    )
+    current = sum(1 for state in states.values() if state is State.CURRENT)
+    asked = f"{counted(sources.client.request_count, 'request')}, nothing fetched"
+    if not current:
+        here.say(f"Nothing to do ({asked}).")
+        return
+    here.say(f"[green]Everything is up to date[/]: {counted(current, 'table')} as published ({asked}).")

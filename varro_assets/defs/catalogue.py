@@ -12,6 +12,7 @@ from dagster import AssetExecutionContext, AssetsDefinition, MaterializeResult, 
 from varro_assets import follow
 from varro_assets.defs import keys
 from varro_assets.defs.events import register_periods
+from varro_assets.defs.failures import named_failures
 from varro_assets.defs.resources import StatBankResource
 from varro_assets.settings import Settings
 from varro_assets.statbank import catalog
@@ -30,7 +31,7 @@ def catalogue_asset(settings: Settings) -> AssetsDefinition:
         metadata={"path": MetadataValue.path(settings.metadata_dir / "catalog.json"), "api": settings.dst_api_url},
     )
     def statbank_catalog(context: AssetExecutionContext, statbank: StatBankResource) -> MaterializeResult[Any]:
-        with statbank.open(on_retry=context.log.warning) as sources:
+        with named_failures(), statbank.open(on_retry=context.log.warning) as sources:
             poll = catalog.poll(sources.client, sources.catalogue)
             followed = follow.read(settings.follow_file).resolve(
                 poll.catalogue.entries.keys(), poll.catalogue.tables_by_subject

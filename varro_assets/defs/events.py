@@ -6,20 +6,26 @@ get an event follows from how Dagster derives a key's status (docs/architecture.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from dagster import AssetExecutionContext, AssetKey, AssetMaterialization, DagsterInstance, MetadataValue
+from dagster._core.events import DagsterEvent, DagsterEventBatchMetadata
 from dagster._core.storage.partition_status_cache import AssetPartitionStatus
 
 from varro_assets.defs import keys
+from varro_assets.defs.columns import column_schema
 from varro_assets.engine import periods
 from varro_assets.engine.partitions import PartitionInfo
 from varro_assets.engine.planning import Plan
+from varro_assets.statbank import facts
 from varro_assets.statbank.models import TableInfo
 from varro_assets.statbank.sync_report import Observer, Outcome, SyncReport
 
 DATA_VERSION_TAG = "dagster/data_version"
+BATCH_SIZE = 100
+"""So many events are stored at once, if Dagster is told so (`Session.dagster_environment`); else they go one by one."""
 
 
 def register_periods(instance: DagsterInstance, table: str, codes: Iterable[str]) -> list[str]:
@@ -38,26 +44,32 @@ class PartitionEvents(Observer):
     so until an event comes. So an event is due for what is new or changed, for every key of this run's range, and for
     held keys that Dagster shows as missing or failed; unchanged keys beyond that get none, since each costs some 7 KB.
 
+    Events wait until there is a batch of them or something else happens; `flush` must end the sync. What a killed
+    process did not get to report, `finished` of the next sync does.
+
     Args:
         context: of the op.
         table: id.
+        assets: that the sync writes, selected or not: who materialises only the summary changes these as well.
         watcher: also told of everything.
-        metadata: added to every event of a key.
+        info: the description known beforehand, if any; a plan brings a fresher one.
     """
 
     def __init__(
         self,
         context: AssetExecutionContext,
         table: str,
+        assets: Sequence[AssetKey],
         watcher: Observer,
-        metadata: Mapping[AssetKey, Mapping[str, Any]] | None = None,
+        info: TableInfo | None = None,
     ) -> None:
-        self._context, self._table, self._watcher, self._metadata = context, table, watcher, metadata or {}
-        self._assets = [key for key in (keys.published(table), keys.fact(table)) if key in context.selected_asset_keys]
+        self._context, self._table, self._watcher, self._info = context, table, watcher, info
+        self._assets = assets
         self.range = (
             set(context.partition_keys) if context.has_partition_key_range or context.has_partition_key else set()
         )
         self._logged: set[str] = set()
+        self._waiting: list[tuple[str, PartitionInfo]] = []
         self._held_before = {key: context.instance.get_materialized_partitions(key) for key in self._assets}
         self._wrong = self._shown_wrong()
 
@@ -73,6 +85,7 @@ class PartitionEvents(Observer):
 
     def planned(self, plan: Plan, info: TableInfo) -> None:
         """Register what is new, so that its progress shows."""
+        self._info = info
         added = register_periods(self._context.instance, self._table, [*info.tids, *plan.vanished])
         reasons = ", ".join(f"{count} {reason}" for reason, count in plan.count().items()) or "nothing"
         self._context.log.info(
@@ -82,6 +95,7 @@ class PartitionEvents(Observer):
 
     def rows(self, count: int) -> None:
         """Too fine for the event log."""
+        self.flush()
         self._watcher.rows(count)
 
     def message(self, text: str) -> None:
@@ -104,23 +118,51 @@ class PartitionEvents(Observer):
             if code in known and code not in self._logged and (unknown or code in self._wrong | self.range):
                 self._log(code, "held", report.held[code])
 
-    def failed(self, held: Mapping[str, PartitionInfo]) -> None:
-        """Before the run fails: keys of its range that are as good as before must not turn red with it."""
-        for code in self.range - self._logged:
+    def failed(self, held: Mapping[str, PartitionInfo], report: SyncReport) -> None:
+        """Before the run fails: keys of its range that are as good as before must not turn red with it.
+
+        A period that changed in the files and was not reported did not get into the warehouse: its key may turn red.
+        """
+        changed = {code for code, outcome in report.outcomes.items() if outcome in {Outcome.NEW, Outcome.REVISED}}
+        for code in self.range - self._logged - changed:
             if code in held and all(code in before for before in self._held_before.values()):
                 self._log(code, "held", held[code])
 
+    def flush(self) -> None:
+        """Store the events that wait; a batch is of one asset, oldest period first."""
+        waiting, self._waiting = self._waiting, []
+        step = self._context.get_step_execution_context()
+        for asset in self._assets:
+            extra = self._extra(asset)
+            batch = str(uuid.uuid4())
+            for place, (outcome, part) in enumerate(waiting, start=1):
+                event = materialization(asset, part, outcome, extra)
+                is_last = place == len(waiting)
+                DagsterEvent.asset_materialization(step, event, DagsterEventBatchMetadata(batch, is_last))
+
+    def _extra(self, asset: AssetKey) -> dict[str, Any]:
+        if self._info is None or asset != keys.fact(self._table):
+            return {}
+        return {"dagster/column_schema": column_schema(self._info, facts.period_table(self._info))}
+
     def _log(self, period: str, outcome: str, part: PartitionInfo) -> None:
         self._logged.add(period)
-        for asset in self._assets:
-            self._context.log_event(
-                AssetMaterialization(
-                    asset_key=asset,
-                    partition=period,
-                    metadata={**period_metadata(part, outcome), **self._metadata.get(asset, {})},
-                    tags={DATA_VERSION_TAG: part.content_hash},
-                )
-            )
+        self._waiting.append((outcome, part))
+        if len(self._waiting) >= BATCH_SIZE:
+            self.flush()
+
+
+def materialization(
+    asset: AssetKey, part: PartitionInfo, outcome: str, extra: Mapping[str, Any] | None = None
+) -> AssetMaterialization:
+    """The event that says a period is held: its content is the data version."""
+    return AssetMaterialization(
+        asset_key=asset,
+        partition=part.period,
+        description=f"{part.period}: {outcome}, {part.rows:,} rows",
+        metadata={**period_metadata(part, outcome), **(extra or {})},
+        tags={DATA_VERSION_TAG: part.content_hash},
+    )
 
 
 def period_metadata(part: PartitionInfo, outcome: str) -> dict[str, Any]:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from dagster import AssetMaterialization, DagsterInstance
+from dagster import DagsterInstance
 
 from varro_assets.defs import keys
-from varro_assets.defs.events import DATA_VERSION_TAG, period_metadata, register_periods
+from varro_assets.defs.events import materialization, register_periods
 from varro_assets.engine.partitions import PartitionInfo
 
 
@@ -27,12 +27,5 @@ def report_again(instance: DagsterInstance, table: str, held: Mapping[str, Parti
     register_periods(instance, table, held)
     for code in codes:
         for key in (keys.published(table), keys.fact(table)):
-            instance.report_runless_asset_event(
-                AssetMaterialization(
-                    asset_key=key,
-                    partition=code,
-                    metadata=period_metadata(held[code], "reported again"),
-                    tags={DATA_VERSION_TAG: held[code].content_hash},
-                )
-            )
+            instance.report_runless_asset_event(materialization(key, held[code], "reported again"))
     return codes

@@ -16,27 +16,23 @@ from dagster import (
     AssetSpec,
     BackfillPolicy,
     Config,
-    Failure,
     MaterializeResult,
     MetadataValue,
     ResourceParam,
-    TableColumn,
-    TableColumnConstraints,
-    TableSchema,
     multi_asset,
 )
 
 from varro_assets.defs import keys
+from varro_assets.defs.columns import column_schema
 from varro_assets.defs.events import PartitionEvents
+from varro_assets.defs.failures import named_failures
 from varro_assets.defs.resources import StatBankResource
 from varro_assets.defs.watcher import Watcher
-from varro_assets.engine.period_table import PeriodTable
 from varro_assets.engine.planning import Scope
-from varro_assets.errors import VarroError
 from varro_assets.follow import TableOptions
 from varro_assets.statbank import facts, sync
 from varro_assets.statbank.catalog import Place
-from varro_assets.statbank.models import CatalogueEntry, TableInfo
+from varro_assets.statbank.models import CatalogueEntry
 from varro_assets.statbank.sources import Sources
 from varro_assets.statbank.sync_report import Outcome, SyncReport
 
@@ -114,51 +110,61 @@ def _sync(
     table: str,
     trailing: int | None,
 ) -> Iterator[MaterializeResult[Any]]:
-    with statbank.open(on_retry=context.log.warning) as sources:
+    with named_failures(), statbank.open(on_retry=context.log.warning) as sources:
         report = SyncReport(table)
         watcher.began(report)
-        events = PartitionEvents(context, table, watcher, _event_metadata(sources, table))
+        events = PartitionEvents(context, table, _written(context, table), watcher, sources.catalogue.tableinfo(table))
         try:
-            if keys.fact(table) in context.selected_asset_keys and not _fetches(context, table):
-                sync.load_table(
-                    sources,
-                    table,
-                    events,
-                    only=events.range if config.periods is Periods.SELECTED else None,
-                    run_id=context.run_id,
-                    wait=config.wait_seconds,
-                    report=report,
-                )
-            else:
-                sync.sync_table(
-                    sources,
-                    table,
-                    events,
-                    scope=config.scope(sorted(events.range), trailing),
-                    accept_shrink=config.accept_shrink,
-                    load=_loads(context, table),
-                    run_id=context.run_id,
-                    wait=config.wait_seconds,
-                    report=report,
-                )
-        except VarroError as error:
+            _bring_in(context, config, sources, events, report, trailing)
+            events.finished(report)
+        except BaseException as error:  # also an interruption, which Dagster raises as one of its own
             report.error = str(error)
-            events.failed(sync.held_periods(sources, table))
-            raise Failure(
-                description=str(error),
-                metadata={"error": type(error).__name__, "settled_periods": len(report.outcomes)},
-                allow_retries=error.transient,
-            ) from error
-        events.finished(report)
+            events.failed(sync.held_periods(sources, table), report)
+            raise
+        finally:
+            events.flush()
         if report.unsettled:
             context.log.warning(f"{table}: {len(report.unsettled)} periods did not come in: {report.unsettled[:10]}")
         if keys.summary(table) in context.selected_asset_keys:
             yield MaterializeResult(asset_key=keys.summary(table), metadata=_summary(sources, report))
 
 
+def _bring_in(
+    context: AssetExecutionContext,
+    config: SyncConfig,
+    sources: Sources,
+    events: PartitionEvents,
+    report: SyncReport,
+    trailing: int | None,
+) -> None:
+    table, run_id, wait = report.table, context.run.run_id, config.wait_seconds
+    if not _fetches(context, table):
+        only = events.range if config.periods is Periods.SELECTED else None
+        sync.load_table(sources, table, events, only=only, run_id=run_id, wait=wait, report=report)
+        return
+    sync.sync_table(
+        sources,
+        table,
+        events,
+        scope=config.scope(sorted(events.range), trailing),
+        accept_shrink=config.accept_shrink,
+        load=_loads(context, table),
+        run_id=run_id,
+        wait=wait,
+        report=report,
+    )
+
+
+def _written(context: AssetExecutionContext, table: str) -> list[AssetKey]:
+    """The partitioned assets that the sync writes."""
+    written = ((keys.published(table), _fetches(context, table)), (keys.fact(table), _loads(context, table)))
+    return [key for key, does in written if does]
+
+
 def _fetches(context: AssetExecutionContext, table: str) -> bool:
-    """Whether the API is to be asked: not when only the fact table is selected (it is filled from parquet)."""
-    return keys.published(table) in context.selected_asset_keys
+    """Whether the API is to be asked: not when the fact table is selected alone (it is filled from parquet)."""
+    selected = context.selected_asset_keys
+    return keys.published(table) in selected or keys.fact(table) not in selected
 
 
 def _loads(context: AssetExecutionContext, table: str) -> bool:
@@ -183,7 +189,7 @@ def _specs(entry: CatalogueEntry, places: Sequence[Place], owner: str) -> list[A
         "owners": [owner],
         "skippable": True,
     }
-    variables = ", ".join(entry.variables)
+    variables = ", ".join(entry.variables[:-1])  # the last is the period
     relation = f"{facts.SCHEMA}.{facts.relation_name(table)}"
     return [
         AssetSpec(
@@ -213,31 +219,6 @@ def _specs(entry: CatalogueEntry, places: Sequence[Place], owner: str) -> list[A
             **shared,
         ),
     ]
-
-
-def _event_metadata(sources: Sources, table: str) -> dict[AssetKey, dict[str, Any]]:
-    info = sources.catalogue.tableinfo(table)
-    if info is None:
-        return {}
-    return {keys.fact(table): {"dagster/column_schema": column_schema(info, facts.period_table(info))}}
-
-
-def column_schema(info: TableInfo, table: PeriodTable) -> TableSchema:
-    """The fact table's columns for the UI."""
-    described = {variable.id: variable for variable in info.dimensions}
-    constraints = TableColumnConstraints(nullable=False)
-    codes = [
-        TableColumn(
-            column.name,
-            "text",
-            description=f"{column.label}: {len(described[column.source].values)} codes ({column.source})",
-            constraints=constraints,
-        )
-        for column in table.columns
-    ]
-    tid = TableColumn(table.tid_name, table.tid_type, description=f"period ({info.time.id})", constraints=constraints)
-    value = TableColumn(table.value_name, "double precision", description=f"{info.unit}; NULL = published as missing")
-    return TableSchema(columns=[*codes, tid, value])
 
 
 def _summary(sources: Sources, report: SyncReport) -> dict[str, Any]:

@@ -89,7 +89,8 @@ class Canonical:
         self._on = on
         self._rows = rows
         self._held: Slice | None = None
-        present = [np.zeros(len(codes), bool) for codes in rows.codes]
+        # a column of one code need not be looked through
+        present = [np.full(len(codes), len(codes) == 1 and rows.count > 0) for codes in rows.codes]
         if not self._survey(present):
             self._held = self._in_order()
         self.codes: list[Sequence[str]] = [
@@ -126,7 +127,8 @@ class Canonical:
         for start in range(0, self.count, SLICE_ROWS):
             found = self._rows.slice(start, min(start + SLICE_ROWS, self.count))
             for flags, column in zip(present, found.columns, strict=True):
-                np.logical_or(flags, np.bincount(column, minlength=len(flags)), out=flags)
+                if not flags.all():
+                    np.logical_or(flags, np.bincount(column, minlength=len(flags)), out=flags)
             self.nulls += int(np.count_nonzero(np.isnan(found.values)))
             ascending = ascending and _ascends(found.columns, last)
             last = [column[-1:] for column in found.columns]

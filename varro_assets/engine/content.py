@@ -15,10 +15,11 @@ large period can be fed in slices.
 
 Layout, version 1::
 
-    H           = BLAKE2b-256; integers are unsigned and little-endian; text(t) = length in bytes:8, then UTF-8
-    code column = H( text(name) count:8 text(code)*count rank:w *rows )     w = 1, 2, 4: count <= 2^8, 2^16, 2^32
-    values      = H( text(name) float64 little-endian *rows )     -0.0 as 0.0, NULL as the NaN 0x7ff8000000000000
-    hash        = H( "varro-content-1" code columns:8 rows:8 digest(code column)* digest(values) )
+    H           = BLAKE2b-256; integers are unsigned and little-endian
+    texts(t..)  = number of texts:8, length in bytes:8 of each, then all of them in UTF-8
+    code column = H( texts(name) texts(codes) rank:w of each row )     w = 1, 2, 4: codes <= 2^8, 2^16, 2^32
+    values      = H( texts(name) float64 of each row )     -0.0 as 0.0, NULL as the NaN 0x7ff8000000000000
+    hash        = H( "varro-content-1" code columns:8 rows:8 digest(code column).. digest(values) )
 
 Every list states its length before it begins, so no two contents share a sequence of bytes.
 """
@@ -46,9 +47,9 @@ class ContentHash:
 
     def __init__(self, names: Sequence[str], codes: Sequence[Sequence[str]]) -> None:
         self._rows = 0
-        self._columns = [_hasher(name) for name in names]
+        self._columns = [_hash(_texts([name])) for name in names]
         for hasher, column in zip(self._columns[:-1], codes, strict=True):
-            hasher.update(_integer(len(column)) + b"".join(_text(code) for code in column))
+            hasher.update(_texts(column))
         self._types = [np.dtype(code_type(len(column))).newbyteorder("<") for column in codes]
 
     def update(self, rows: Slice) -> None:
@@ -156,14 +157,11 @@ def _hash(data: bytes = b"") -> hashlib.blake2b:
     return hashlib.blake2b(data, digest_size=_DIGEST_BYTES)
 
 
-def _hasher(name: str) -> hashlib.blake2b:
-    return _hash(_text(name))
-
-
 def _integer(number: int) -> bytes:
     return number.to_bytes(8, "little")
 
 
-def _text(text: str) -> bytes:
-    data = text.encode()
-    return _integer(len(data)) + data
+def _texts(texts: Sequence[str]) -> bytes:
+    data = [text.encode() for text in texts]
+    lengths = np.fromiter(map(len, data), "<u8", len(data))
+    return _integer(len(data)) + lengths.tobytes() + b"".join(data)

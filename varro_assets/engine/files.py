@@ -5,42 +5,45 @@ What belongs here: writing text and JSON that others read while we write. Parque
 
 from __future__ import annotations
 
-import errno
 import json
 import os
+import stat
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from varro_assets.errors import StorageFull
+from varro_assets.engine.disk import fsync, space_for
 
-_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
+_FOR_ALL_TO_READ = 0o644
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace the file by one with this text: temporary sibling, fsync, rename.
+    """Replace the file by one with this text: temporary sibling, fsync, rename. Its mode stays as it was.
 
     Raises:
         StorageFull: the disk is full; the old file is untouched.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    temporary = Path(name)
+    with space_for(path.name, path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        temporary = Path(name)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as stream:
+                stream.write(text)
+                stream.flush()
+                os.fsync(stream.fileno())
+            temporary.chmod(_mode(path))
+            temporary.replace(path)
+            fsync(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def _mode(path: Path) -> int:
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except OSError as error:
-        if error.errno in _NO_SPACE:
-            raise StorageFull(
-                "write", on=str(path), got=os.strerror(error.errno), todo="Free some space and run the command again."
-            ) from error
-        raise
-    finally:
-        temporary.unlink(missing_ok=True)
+        return stat.S_IMODE(path.stat().st_mode)
+    except FileNotFoundError:
+        return _FOR_ALL_TO_READ
 
 
 def write_json(path: Path, value: Any) -> None:

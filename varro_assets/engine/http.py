@@ -10,6 +10,7 @@ import contextlib
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
@@ -20,13 +21,23 @@ import tenacity
 from filelock import FileLock
 from requests.adapters import HTTPAdapter
 
-from varro_assets.errors import SourceUnavailable
+from varro_assets.engine.files import write_text
+from varro_assets.errors import ConfigurationError, SourceUnavailable
 
-TRANSIENT_STATUS = frozenset({408, 429, 500, 502, 503, 504})
 LONGEST_WAIT = 300.0
 """Seconds; a Retry-After beyond it is not waited out but reported."""
 USER_AGENT = "varro-assets/0.1"
 _LATER = "Try again later; if it lasts, look whether the service announces a closure."
+
+
+def host_of(url: str) -> str:
+    """``host`` or ``host:port`` of an address, without the user name and password it may hold."""
+    return urlsplit(url).netloc.rpartition("@")[2].lower()
+
+
+def is_transient(status: int) -> bool:
+    """Whether the same request may be answered otherwise later: 408, 429 and all of 5xx."""
+    return status in {408, 429} or status >= 500
 
 
 class Pace:
@@ -36,9 +47,8 @@ class Pace:
     """
 
     def __init__(self, folder: Path, url: str, seconds: float) -> None:
-        host = urlsplit(url).netloc.replace(":", "_")
         self.seconds = seconds
-        self._file = folder / f"{host}.pace"
+        self._file = folder / f"{host_of(url).replace(':', '_')}.pace"
 
     def wait(self) -> float:
         """Sleep until a request may start, and claim that moment. Returns the seconds slept."""
@@ -48,7 +58,7 @@ class Pace:
         with FileLock(f"{self._file}.lock"):
             slept = self._remaining()
             time.sleep(slept)
-            self._file.write_text(json.dumps(time.time()), encoding="ascii")
+            write_text(self._file, json.dumps(time.time()))
         return slept
 
     def _remaining(self) -> float:
@@ -110,6 +120,7 @@ class Session:
 
         Raises:
             SourceUnavailable: transient failures until the attempts ran out.
+            ConfigurationError: the address, or a proxy's, cannot be used.
         """
         fewer = attempts_at or {}
 
@@ -139,13 +150,16 @@ class Session:
         except (requests.ConnectionError, requests.Timeout) as error:
             got = f"{type(error).__name__} from {url}: {_innermost(error)}"
             raise SourceUnavailable(what, on=on, got=got, todo=_LATER) from error
-        if response.status_code not in TRANSIENT_STATUS:
+        except requests.RequestException as error:
+            got = f"{type(error).__name__} from {url}: {_innermost(error)}"
+            raise ConfigurationError(what, on=on, got=got, todo="Check the address, and the proxy if any.") from error
+        if not is_transient(response.status_code):
             return response
         with response:
-            got = f"HTTP {response.status_code} from {url}{self.request_id(response)}"
-            raise SourceUnavailable(
-                what, on=on, got=got, todo=_LATER, status=response.status_code, retry_after=_retry_after(response)
-            )
+            later = _retry_after(response)
+            pause = "" if later is None else f", to be asked again in {later:.0f} s"
+            got = f"HTTP {response.status_code} from {url}{pause}{self.request_id(response)}"
+            raise SourceUnavailable(what, on=on, got=got, todo=_LATER, status=response.status_code, retry_after=later)
 
     def request_id(self, response: requests.Response) -> str:
         """The service's own id of a request, ready to end an error message; empty when it sent none."""
@@ -175,11 +189,13 @@ def _retry_after(response: requests.Response) -> float | None:
     value = response.headers.get("Retry-After", "").strip()
     if not value:
         return None
-    if value.isdigit():
+    if value.isascii() and value.isdecimal():
         return float(value)
     try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
+        moment = parsedate_to_datetime(value)
+        # the RFC knows no zone but GMT; a date without one must not be read as local time
+        return max(0.0, (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - time.time())
+    except (ValueError, OverflowError):
         return None
 
 

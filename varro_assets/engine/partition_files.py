@@ -22,6 +22,7 @@ from varro_assets.engine.disk import space_for
 from varro_assets.errors import DamagedPartition
 
 FORMAT = "1"
+_WRITE_BATCH = 1 << 16  # the default of 1024 costs a tenth of the time
 _REQUIRED = (
     "format", "table", "tid", "updated", "content_hash", "shape_hash", "rows", "nulls", "fetched_at",
 )  # fmt: skip
@@ -150,8 +151,12 @@ def _info(path: Path, facts: dict[str, str]) -> PartitionInfo:
 
 
 def _schema(rows: Canonical) -> pa.Schema:
-    kinds = [pa.dictionary(_index_type(len(codes)), pa.string()) for codes in rows.codes]
-    return pa.schema(list(zip(rows.names, [*kinds, pa.float64()], strict=True)))
+    *names, value = rows.names
+    fields = [
+        pa.field(name, pa.dictionary(_index_type(len(codes)), pa.string()), nullable=False)
+        for name, codes in zip(names, rows.codes, strict=True)
+    ]
+    return pa.schema([*fields, pa.field(value, pa.float64())])
 
 
 def _index_type(count: int) -> pa.DataType:
@@ -170,6 +175,7 @@ def _writer(sink: pa.NativeFile, schema: pa.Schema, rows: Canonical) -> pq.Parqu
         write_page_checksum=True,
         # a list of 400,000 codes still fits, so that the pages never fall back to repeated strings
         dictionary_pagesize_limit=16 << 20,
+        write_batch_size=_WRITE_BATCH,
     )
 
 

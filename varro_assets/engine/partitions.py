@@ -10,6 +10,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +28,7 @@ __all__ = ["Origin", "PartitionInfo", "PartitionStore", "Staging"]
 _ENDING = ".parquet"
 _STAGING = ".staging-"
 BATCH_ROWS = 1 << 16
+_SYNCS = 8
 
 
 class Staging:
@@ -158,8 +160,9 @@ class PartitionStore:
         """
         staged = list(staged)
         with space_for(self.dataset, self.folder):
-            for info in staged:
-                fsync(info.path)
+            # together: a file system commits waiting syncs in groups
+            with ThreadPoolExecutor(_SYNCS) as pool:
+                list(pool.map(fsync, [info.path for info in staged]))
             promoted = [replace(info, path=self.path(info.period)) for info in staged]
             for old, new in zip(staged, promoted, strict=True):
                 old.path.replace(new.path)

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import psycopg2
 import pyarrow as pa
-import pyarrow.csv as pacsv
 from psycopg2 import sql
 
 from varro_assets.engine import postgres
+from varro_assets.engine.copying import COPY_BUFFER, CsvStream
 from varro_assets.engine.partitions import PartitionInfo, PartitionStore
 from varro_assets.engine.postgres import Connection, Cursor
 from varro_assets.errors import DatabaseRefused, LoadMismatch
@@ -21,7 +22,6 @@ from varro_assets.errors import DatabaseRefused, LoadMismatch
 BUILD_SCHEMA = "build"
 CODE_TYPE = 'text COLLATE "C"'
 VALUE_TYPE = "double precision"
-_COPY_BUFFER = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -137,12 +137,13 @@ class PeriodTables:
             return _require_oid(cursor, table)
 
     def replace(self, store: PartitionStore, table: PeriodTable, loads: Sequence[Load]) -> int:
-        """Replace whole periods in one transaction; returns rows written.
+        """Replace whole periods in one transaction; returns rows written. Readers are not kept waiting.
 
         Raises:
             LoadMismatch: the table did not take exactly the rows of the files; rolled back.
         """
         with postgres.transaction(self.connection, "replace periods in", on=table.relation) as cursor:
+            _alone(cursor, table)
             oid = _require_oid(cursor, table)
             _delete(cursor, table, [load.tid_value for load in loads])
             return sum(self._copy(cursor, store, table, load, oid, table.schema) for load in loads)
@@ -150,13 +151,16 @@ class PeriodTables:
     def remove(self, table: PeriodTable, codes: Sequence[str]) -> None:
         """Take periods out of the table and the record."""
         with postgres.transaction(self.connection, "remove periods from", on=table.relation) as cursor:
+            _alone(cursor, table)
             cursor.execute(
-                "DELETE FROM meta.period_load WHERE table_id = %s AND tid_code = ANY(%s) RETURNING tid_value",
+                "DELETE FROM meta.period_load WHERE table_id = %s AND tid_code = ANY(%s)"
+                " RETURNING tid_value, fact_oid::bigint",
                 (table.dataset, list(codes)),
             )
-            values = [row[0] for row in cursor.fetchall()]
-            if _oid(cursor, table.schema, table.name) is not None:
-                _delete(cursor, table, values)
+            removed = cursor.fetchall()
+            oid = _oid(cursor, table.schema, table.name)
+            if oid is not None:
+                _delete(cursor, table, [value for value, fact_oid in removed if fact_oid == oid])
 
     def rebuild(self, store: PartitionStore, table: PeriodTable, loads: Sequence[Load]) -> int:
         """Build the table anew beside the old one and swap it in, all in one transaction; returns rows written.
@@ -168,19 +172,25 @@ class PeriodTables:
             DatabaseRefused: the columns differ and other objects depend on the old table; names them.
         """
         with postgres.transaction(self.connection, "rebuild", on=table.relation) as cursor:
+            _alone(cursor, table)
             old = _oid(cursor, table.schema, table.name)
             dependents = _dependents(cursor, old) if old else []
             if dependents:
                 _refuse_other_columns(cursor, table, dependents)
                 cursor.execute(sql.SQL("DELETE FROM {}").format(table.identifier()))
                 self._forget(cursor, table)
-                return sum(self._copy(cursor, store, table, load, old or 0, table.schema) for load in loads)
+                rows = sum(self._copy(cursor, store, table, load, old or 0, table.schema) for load in loads)
+                label(cursor, table)
+                _index(cursor, table, table.schema)
+                _analyze(cursor, table, table.schema)
+                return rows
             grants = _grants(cursor, old) if old else []
             _create(cursor, table, BUILD_SCHEMA)
             oid = _require_oid(cursor, table, BUILD_SCHEMA)
             self._forget(cursor, table)
             rows = sum(self._copy(cursor, store, table, load, oid, BUILD_SCHEMA) for load in loads)
             _index(cursor, table, BUILD_SCHEMA)
+            _analyze(cursor, table, BUILD_SCHEMA)
             if old:
                 cursor.execute(sql.SQL("DROP TABLE {}").format(table.identifier()))
             cursor.execute(
@@ -191,10 +201,13 @@ class PeriodTables:
             _restore_grants(cursor, table, grants)
             return rows
 
-    def finish(self, table: PeriodTable) -> None:
-        """Add what is still missing of the indexes, labels and statistics."""
+    def finish(self, table: PeriodTable, *, analyze: bool = True) -> None:
+        """Bring indexes, labels and, if rows changed, statistics up to date."""
         with postgres.transaction(self.connection, "index", on=table.relation) as cursor:
+            label(cursor, table)
             _index(cursor, table, table.schema)
+            if analyze:
+                _analyze(cursor, table, table.schema)
 
     def _forget(self, cursor: Cursor, table: PeriodTable) -> None:
         cursor.execute("DELETE FROM meta.period_load WHERE table_id = %s", (table.dataset,))
@@ -202,9 +215,13 @@ class PeriodTables:
     def _copy(
         self, cursor: Cursor, store: PartitionStore, table: PeriodTable, load: Load, oid: int, schema: str
     ) -> int:
-        batches = _typed(store.batches(load.info.period, self.copy_rows), table, load.tid_value)
+        stream = CsvStream(_typed(store.batches(load.info.period, self.copy_rows), table, load.tid_value))
         statement = sql.SQL("COPY {} FROM STDIN (FORMAT csv)").format(table.identifier(schema))
-        cursor.copy_expert(statement, _CsvStream(batches), size=_COPY_BUFFER)
+        try:
+            cursor.copy_expert(statement, stream, size=COPY_BUFFER)
+        except psycopg2.Error as error:
+            # psycopg2 reports whatever reading the file raised as a COPY that the server cancelled
+            raise stream.error or error from error
         if cursor.rowcount != load.info.rows:
             raise LoadMismatch(
                 "load period",
@@ -239,6 +256,15 @@ ON CONFLICT (table_id, tid_code) DO UPDATE SET
     = (EXCLUDED.tid_value, EXCLUDED.content_hash, EXCLUDED.shape_hash, EXCLUDED.fact_oid, EXCLUDED.rows,
        EXCLUDED.updated, EXCLUDED.run_id, now())
 """
+
+
+def _alone(cursor: Cursor, table: PeriodTable) -> None:
+    """Wait for any other writer's transaction on this table.
+
+    The table lock keeps writers apart; but its connection may be lost between our last look at it and the load, and two
+    writers at once would each delete the old rows, not see the other's new ones, and leave both.
+    """
+    cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended('varro-load:' || %s, 0))", (table.relation,))
 
 
 def _oid(cursor: Cursor, schema: str, name: str) -> int | None:
@@ -282,7 +308,7 @@ def label(cursor: Cursor, table: PeriodTable, schema: str | None = None) -> None
 
 
 def _index(cursor: Cursor, table: PeriodTable, schema: str) -> None:
-    """The btrees that are missing, then statistics."""
+    """Add the btrees that are missing."""
     for column in (table.tid_name, *(column.name for column in table.columns if column.indexed)):
         name = sql.Identifier(f"{table.name}_{column}"[:58] + "_idx")
         cursor.execute(
@@ -290,6 +316,9 @@ def _index(cursor: Cursor, table: PeriodTable, schema: str) -> None:
                 name, table.identifier(schema), sql.Identifier(column)
             )
         )
+
+
+def _analyze(cursor: Cursor, table: PeriodTable, schema: str) -> None:
     cursor.execute(sql.SQL("ANALYZE {}").format(table.identifier(schema)))
 
 
@@ -359,27 +388,3 @@ def _typed(batches: Iterable[pa.RecordBatch], table: PeriodTable, tid_value: str
         codes = [batch.column(column.source) for column in table.columns]
         tid = pa.repeat(pa.scalar(tid_value), batch.num_rows)
         yield pa.RecordBatch.from_arrays([*codes, tid, batch.column(table.value_source)], names=names)
-
-
-class _CsvStream:
-    """File-like reader over record batches as CSV, one batch in memory at a time."""
-
-    def __init__(self, batches: Iterator[pa.RecordBatch]) -> None:
-        self._batches = batches
-        self._pending = memoryview(b"")
-
-    def readline(self, size: int = -1, /) -> bytes:
-        """Not used by COPY."""
-        raise NotImplementedError
-
-    def read(self, size: int = _COPY_BUFFER, /) -> bytes:
-        """The next bytes; empty at the end."""
-        while not self._pending:
-            batch = next(self._batches, None)
-            if batch is None:
-                return b""
-            sink = pa.BufferOutputStream()
-            pacsv.write_csv(batch, sink, pacsv.WriteOptions(include_header=False))
-            self._pending = memoryview(sink.getvalue())
-        head, self._pending = self._pending[:size], self._pending[size:]
-        return bytes(head)

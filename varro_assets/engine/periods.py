@@ -70,8 +70,8 @@ class Period:
     Attributes:
         code: the publisher's own string, never changed.
         kind: its grammar.
-        start: first day; None when the code does not tell (free text).
-        end: first day after it; None likewise.
+        start: first day; of a free text 1 January of the year it names, None if it names none.
+        end: first day after it; None for a free text.
     """
 
     code: str
@@ -135,8 +135,8 @@ def _season(first: int, last: int) -> tuple[date, date]:
 _Bounds = Callable[..., tuple[date, date]]
 _GRAMMARS: tuple[tuple[Kind, re.Pattern[str], _Bounds], ...] = (
     (Kind.YEAR, re.compile(r"(\d{4})", re.ASCII), lambda y: _months(y, 1, 12)),
-    (Kind.HALF_YEAR, re.compile(r"(\d{4})H([12])", re.ASCII), lambda y, h: _months(y, 6 * h - 5, 6)),
-    (Kind.QUARTER, re.compile(r"(\d{4})K([1-4])", re.ASCII), lambda y, q: _months(y, 3 * q - 2, 3)),
+    (Kind.HALF_YEAR, re.compile(r"(\d{4})H(\d)", re.ASCII), lambda y, h: _months(y, 6 * h - 5, 6)),
+    (Kind.QUARTER, re.compile(r"(\d{4})K(\d)", re.ASCII), lambda y, q: _months(y, 3 * q - 2, 3)),
     (Kind.MONTH, re.compile(r"(\d{4})M(\d{2})", re.ASCII), lambda y, m: _months(y, m, 1)),
     (Kind.WEEK, re.compile(r"(\d{4})U(\d{2})", re.ASCII), _week),
     (Kind.DAY, re.compile(r"(\d{4})M(\d{2})D(\d{2})", re.ASCII), _day),
@@ -225,4 +225,7 @@ def period_of(stem: str) -> str:
     Raises:
         InvalidPeriod: it is nobody's.
     """
-    return parse(unquote(stem)).code
+    code = parse(unquote(stem)).code
+    if file_stem(code) != stem:
+        raise _invalid(stem, f"the file of {code} is called {file_stem(code)}")
+    return code

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 
 from varro_assets.engine import periods
@@ -123,15 +124,21 @@ def _reasons(
     if scope.full:
         return dict.fromkeys(ordered, Reason.FULL)
     if trusted is not None:
-        return {code: Reason.BOOTSTRAP for code in ordered if code not in trusted}
+        known = set(held).intersection(trusted)
+        return {code: Reason.BOOTSTRAP for code in ordered if code not in known}
     reasons: dict[str, Reason] = {}
     window = TRAILING_WINDOW[periods.frequency(ordered)] if scope.trailing is None else scope.trailing
     for code in ordered[max(0, len(ordered) - window) :]:
         reasons[code] = Reason.TRAILING
     if scope.since is not None:
-        first = periods.parse(scope.since).sort_key
-        reasons |= {code: Reason.SINCE for code in ordered if periods.parse(code).sort_key >= first}
+        # by start, not by order: `since 2024` of a monthly table means from 2024M01, which ends before 2024 does
+        first = _start(scope.since)
+        reasons |= {code: Reason.SINCE for code in ordered if _start(code) >= first}
     return reasons | {code: Reason.NEW for code in ordered if code not in held}
+
+
+def _start(code: str) -> date:
+    return periods.parse(code).start or date.min
 
 
 def segments(stored_order: Sequence[str], wanted: Collection[str]) -> list[tuple[str, str]]:
@@ -146,7 +153,8 @@ def segments(stored_order: Sequence[str], wanted: Collection[str]) -> list[tuple
     Raises:
         ValueError: a wanted key is not among the stored ones.
     """
-    missing = set(wanted).difference(stored_order)
+    wanted = set(wanted)
+    missing = wanted.difference(stored_order)
     if missing:
         raise ValueError(f"not registered as partitions: {sorted(missing)}")
     ranges: list[tuple[str, str]] = []

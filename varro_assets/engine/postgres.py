@@ -32,36 +32,49 @@ def connect(url: SecretStr, purpose: str) -> Connection:
 
     Raises:
         DatabaseUnavailable: nobody answers.
-        DatabaseRefused: the server answers and refuses.
+        DatabaseRefused: the server answers and refuses, or the URL holds an option nobody knows.
     """
     parts = make_url(url.get_secret_value())
-    where = f"{parts.database} on {parts.host}:{parts.port or 5432}"
     arguments: dict[str, Any] = {
         "dbname": parts.database,
         "user": parts.username,
         "password": parts.password,
         "host": parts.host,
         "port": parts.port,
-        **dict(parts.query),
+        "application_name": f"varro {purpose} pid {os.getpid()}"[:63],
+        "connect_timeout": 10,
+        # a lock must not outlive a peer that vanished without a word
+        "keepalives_idle": 30,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
     }
+    # what the user's URL says goes before what we would say
+    arguments |= {key: value if isinstance(value, str) else ",".join(value) for key, value in parts.query.items()}
+    where = f"{parts.database} on {arguments['host'] or 'the local socket'}:{arguments['port'] or 5432}"
     try:
-        # keepalives: a lock must not outlive a peer that vanished without a word
-        connection: Connection = psycopg2.connect(
-            **{key: value for key, value in arguments.items() if value is not None},
-            application_name=f"varro {purpose} pid {os.getpid()}"[:63],
-            connect_timeout=10,
-            keepalives_idle=30,
-            keepalives_interval=10,
-            keepalives_count=3,
-        )
-    except psycopg2.OperationalError as error:
+        connection: Connection = psycopg2.connect(**{k: v for k, v in arguments.items() if v is not None})
+    except psycopg2.Error as error:
         raise _connect_error(error, where) from None
     return connection
 
 
-def _connect_error(error: psycopg2.OperationalError, where: str) -> VarroError:
-    got = " ".join(str(error).split()) or type(error).__name__
-    if "authentication failed" in got or "does not exist" in got or "no pg_hba.conf" in got:
+# libpq gives no SQLSTATE for a failed connection, so there are only its texts to go by
+_REFUSALS = (
+    "authentication failed",
+    "does not exist",
+    "no pg_hba.conf",
+    "no password supplied",
+    "permission denied for database",
+    "is not permitted to log in",
+    "does not support SSL",
+    "invalid dsn",
+    "invalid connection option",
+)
+
+
+def _connect_error(error: psycopg2.Error, where: str) -> VarroError:
+    got = _text(error)
+    if any(refusal in got for refusal in _REFUSALS):
         return DatabaseRefused("connect to database", on=where, got=got, todo="Check DATABASE_URL in .env.")
     return DatabaseUnavailable(
         "connect to database", on=where, got=got, todo="Is the server up? Check DATABASE_URL in .env, then try again."

@@ -78,6 +78,7 @@ class BlockParser:
             null_values=[MISSING],
             strings_can_be_null=False,
             decimal_point=",",
+            check_utf8=False,  # done per distinct code
         )
 
     def __call__(self, block: bytes) -> Run:
@@ -89,8 +90,8 @@ class BlockParser:
             UndeclaredCode: a code or period that was not asked for.
         """
         batch = self._parse(block)
-        order, stretches = self._by_period(self._codes(batch, TIME))
-        columns = [self._codes(batch, name) for name in self._columns[:-1] if name != TIME]
+        order, stretches = self._by_period(self._codes(batch, TIME, block))
+        columns = [self._codes(batch, name, block) for name in self._columns[:-1] if name != TIME]
         columns.append(self._values(batch, block))
         return Run([column if order is None else column.take(order) for column in columns], stretches)
 
@@ -106,10 +107,13 @@ class BlockParser:
         (batch,) = table.combine_chunks().to_batches()
         return batch
 
-    def _codes(self, batch: pa.RecordBatch, name: str) -> Array:
+    def _codes(self, batch: pa.RecordBatch, name: str, block: bytes) -> Array:
         """The column as positions in the list of codes asked for."""
         column, numbers = batch.column(name), self._numbers[name]
-        received = column.dictionary.to_pylist()
+        try:
+            received = column.dictionary.to_pylist()
+        except UnicodeDecodeError as error:
+            raise self._diagnosis(block, str(error)) from error
         try:
             table = np.array([numbers[code] for code in received], code_type(len(numbers)))
         except KeyError:

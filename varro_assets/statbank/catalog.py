@@ -6,23 +6,33 @@ tableinfo serves to plan and to describe, never to store data by (a sync asks fo
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from varro_assets.engine.files import write_json
-from varro_assets.errors import ConfigurationError, ForeignSource, PermanentError
+from varro_assets.engine.http import host_of
+from varro_assets.errors import (
+    ConfigurationError,
+    ForeignSource,
+    PermanentError,
+    TransientError,
+    UnexpectedResponse,
+    VarroError,
+)
 from varro_assets.statbank import models
 from varro_assets.statbank.client import StatBank
 from varro_assets.statbank.models import CatalogueEntry, Subject, TableInfo
 
 _TABLEINFOS = "tables_info_raw_da"
+DOWN_AFTER = 3
+"""Failures in a row after which the service counts as down: each has cost all its retries."""
 
 
 @dataclass(frozen=True)
@@ -58,21 +68,29 @@ class Catalogue:
         places: dict[str, list[Place]] = {}
         for root in self.subjects:
             for path in root.walk():
-                place = Place(tuple(node.description for node in path), tuple(node.id for node in path))
+                # some of the publisher's titles end in a blank
+                place = Place(tuple(node.description.strip() for node in path), tuple(node.id for node in path))
                 for table in path[-1].tables:
                     places.setdefault(table.id, []).append(place)
         return places
 
     @cached_property
     def tables_by_subject(self) -> dict[str, set[str]]:
-        """Subject id, and lower-case path of titles -> the tables at and below it."""
+        """Subject id, and path of titles, both lower case -> the tables at and below it.
+
+        There are no blanks around the slashes of a path, not even where a title holds a slash of its own.
+        """
         below: dict[str, set[str]] = {}
         for table, places in self.places.items():
             for place in places:
                 for depth in range(1, len(place.ids) + 1):
-                    below.setdefault(place.ids[depth - 1], set()).add(table)
-                    below.setdefault("/".join(place.titles[:depth]).lower(), set()).add(table)
+                    below.setdefault(place.ids[depth - 1].lower(), set()).add(table)
+                    below.setdefault(_subject_key(place.titles[:depth]), set()).add(table)
         return below
+
+
+def _subject_key(titles: Sequence[str]) -> str:
+    return "/".join(part.strip() for part in "/".join(titles).split("/")).lower()
 
 
 class CatalogueFolder:
@@ -88,29 +106,22 @@ class CatalogueFolder:
             ConfigurationError: the file is there and not readable as one.
         """
         path = self.folder / "catalog.json"
-        try:
-            text = path.read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return None
-        try:
-            body = json.loads(text)
+        with _readable(path, "a catalogue"):
+            try:
+                body = json.loads(path.read_text(encoding="utf-8"))
+            except FileNotFoundError:
+                return None
             entries = {table["id"]: CatalogueEntry.model_validate(table) for table in body["tables"]}
-            subjects = tuple(Subject.model_validate(subject) for subject in self._subjects())
-            return Catalogue(body["source"], body["fetched_at"], entries, subjects)
-        except (ValueError, KeyError, TypeError) as error:
-            raise ConfigurationError(
-                "read",
-                on=str(path),
-                got=f"not a catalogue ({type(error).__name__})",
-                todo="Delete the file and poll again: varro sync",
-            ) from error
+            return Catalogue(str(body["source"]), str(body["fetched_at"]), entries, self._subjects())
 
-    def _subjects(self) -> list[Any]:
-        try:
-            body = json.loads((self.folder / "subjects.json").read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return []
-        return list(body)
+    def _subjects(self) -> tuple[Subject, ...]:
+        path = self.folder / "subjects.json"
+        with _readable(path, "a subject tree"):
+            try:
+                body = json.loads(path.read_text(encoding="utf-8"))
+            except FileNotFoundError:
+                return ()
+            return tuple(Subject.model_validate(subject) for subject in body)
 
     def write(self, catalogue: Catalogue) -> None:
         """Store a poll; each file replaced whole, the catalogue last."""
@@ -127,18 +138,22 @@ class CatalogueFolder:
         return self.folder / _TABLEINFOS / f"{models.table_id(table)}.json"
 
     def tableinfo(self, table: str) -> TableInfo | None:
-        """The cached description; None if there is none."""
+        """The cached description; None if there is none that can be used: it is only a cache, and fetched anew."""
         body = self.raw_tableinfo(table)
         if body is None:
             return None
-        return models.parse(TableInfo, body, what="read the cached description of table", on=table)
+        try:
+            return models.parse(TableInfo, body, what="read the cached description of table", on=table)
+        except UnexpectedResponse:
+            return None
 
     def raw_tableinfo(self, table: str) -> dict[str, Any] | None:
-        """The cached description as it was sent; None if there is none."""
+        """The cached description as it was sent; None if there is none that can be read."""
         try:
-            return dict(json.loads(self.tableinfo_path(table).read_text(encoding="utf-8")))
-        except FileNotFoundError:
+            body = json.loads(self.tableinfo_path(table).read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
             return None
+        return body if isinstance(body, dict) else None
 
     def tableinfo_age(self, table: str) -> float:
         """Seconds since the cached description was fetched; infinite if there is none."""
@@ -173,7 +188,7 @@ class Poll:
 
 def source_of(client: StatBank) -> str:
     """What to call the service that answered last."""
-    return "simulator" if client.server.startswith("varro-simulator") else urlsplit(client.url).netloc
+    return "simulator" if client.server.startswith("varro-simulator") else host_of(client.url)
 
 
 def poll(client: StatBank, folder: CatalogueFolder) -> Poll:
@@ -210,22 +225,50 @@ def describe(
 
     Returns:
         The tables fetched, and those that could not be, with the reason; one table's failure stops no other.
+
+    Raises:
+        TransientError: the service is down: it failed several times in a row, or for all there was to fetch. What came
+            before is kept.
     """
     described: list[str] = []
     failed: dict[str, str] = {}
+    in_a_row: list[VarroError] = []
     for table in tables:
         entry, cached = catalogue.entries.get(table), folder.tableinfo(table)
         if entry is None or (cached is not None and cached.updated == entry.updated):
             continue
         try:
             _info, body = client.tableinfo(table)
+        except TransientError as error:
+            failed[table] = str(error)
+            in_a_row.append(error)
+            if len(in_a_row) == DOWN_AFTER:
+                raise
+            continue
         except PermanentError as error:
             failed[table] = str(error)
+            in_a_row.clear()
             continue
+        in_a_row.clear()
         folder.write_tableinfo(table, body)
         described.append(table)
         on_table(table)
+    if in_a_row and len(in_a_row) == len(failed) and not described:
+        raise in_a_row[-1]
     return described, failed
+
+
+@contextlib.contextmanager
+def _readable(path: Path, kind: str) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigurationError(
+            "read",
+            on=str(path),
+            got=f"not {kind} ({type(error).__name__})",
+            todo="Delete the file and poll again: varro sync",
+        ) from error
 
 
 def _refuse_foreign(before: Catalogue | None, source: str, folder: CatalogueFolder) -> None:

@@ -123,7 +123,10 @@ class StatBank:
         body, context = self._json(function, request, what, "")
         if not isinstance(body, list) or not body:
             raise _unexpected(what, "", f"no list with entries{context}")
-        return [models.parse(model, item, what=what, on="", context=context) for item in body]
+        return [
+            models.parse(model, item, what=what, on=f"(entry {number} of {len(body)})", context=context)
+            for number, item in enumerate(body, 1)
+        ]
 
     def _json(self, function: str, request: Mapping[str, Any], what: str, on: str) -> tuple[Any, str]:
         with self._post(function, request, what, on) as response:
@@ -132,7 +135,7 @@ class StatBank:
             content = _read(response, what, on, context)
         try:
             body = json.loads(content)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise _unexpected(what, on, f"something that is not JSON: {_start(content)}{context}") from None
         if isinstance(body, dict) and "errorTypeCode" in body:
             raise _refused(body, response.status_code, what, on, context)
@@ -150,26 +153,30 @@ class StatBank:
     def _refuse_error_page(self, response: requests.Response, what: str, on: str) -> None:
         """Raise unless the reply has status 200 and is not a page for people."""
         context = self._session.request_id(response)
-        content_type = response.headers.get("Content-Type", "")
-        if "html" in content_type.lower():
-            raise MaintenancePage(
-                what,
-                on=on,
-                got=f"an HTML page with status {response.status_code}{context}",
-                todo="The service is probably closed for maintenance; try again later.",
-            )
+        is_page = "html" in response.headers.get("Content-Type", "").lower()
         if response.status_code == requests.codes.ok:
+            if is_page:
+                raise MaintenancePage(
+                    what,
+                    on=on,
+                    got=f"an HTML page with status {response.status_code}{context}",
+                    todo="The service is probably closed for maintenance; try again later.",
+                )
             return
-        content = _read(response, what, on, context)
+        # a page with 3xx or 4xx is no maintenance: a wrong address answers like that for ever
+        content = b"" if is_page else _read(response, what, on, context)
         try:
             body = json.loads(content)
-        except ValueError:
+        except (ValueError, RecursionError):
             body = {}
         if isinstance(body, dict) and "errorTypeCode" in body:
             raise _refused(body, response.status_code, what, on, context)
-        target = f" to {response.headers['Location']}" if "Location" in response.headers else ""
-        got = f"HTTP {response.status_code}{target} without an error code: {_start(content)}{context}"
-        raise _unexpected(what, on, got)
+        start = "an HTML page" if is_page else _start(content)
+        if target := response.headers.get("Location"):
+            got = f"HTTP {response.status_code}, a redirection to {target}{context}"
+            raise _unexpected(what, on, got, "A redirected request loses its body: set DST_API_URL to that address.")
+        got = f"HTTP {response.status_code} without an error code: {start}{context}"
+        raise _unexpected(what, on, got, "Check DST_API_URL. Nothing was stored.")
 
 
 def _chunks(response: requests.Response, what: str, on: str, context: str) -> Iterator[bytes]:
@@ -208,8 +215,10 @@ def _unknown_if_not_found(error: SourceRefused, table: str) -> SourceRefused | U
     return UnknownTable(error.tried, on=table, got=error.got, todo="Find the table with: varro search WORD")
 
 
-def _unexpected(what: str, on: str, got: str) -> UnexpectedResponse:
-    return UnexpectedResponse(what, on=on, got=got, todo="Nothing was stored. If it lasts, report it.")
+def _unexpected(
+    what: str, on: str, got: str, todo: str = "Nothing was stored. If it lasts, report it."
+) -> UnexpectedResponse:
+    return UnexpectedResponse(what, on=on, got=got, todo=todo)
 
 
 def _broken(what: str, on: str, got: str) -> BrokenStream:

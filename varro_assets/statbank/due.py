@@ -13,6 +13,7 @@ from pathlib import Path
 
 from varro_assets.engine import postgres
 from varro_assets.engine.postgres import Connection
+from varro_assets.errors import DamagedPartition
 from varro_assets.statbank import manifest
 from varro_assets.statbank.catalog import Catalogue
 
@@ -78,7 +79,11 @@ def _state(table: str, catalogue: Catalogue, row: Synced | None, tables_dir: Pat
     if row is not None and row.present:
         return State.CURRENT if row.updated == entry.updated else State.CHANGED
     # another database, or a dropped table: the files may be all that is needed
-    state = manifest.read(tables_dir / table)
+    try:
+        state = manifest.read(tables_dir / table)
+    except DamagedPartition:
+        # due, so that its sync reports the damage; the other tables' states are not its victims
+        return State.CHANGED
     if state is None:
         return State.NEVER
     return State.REFILL if state.info.updated == entry.updated else State.CHANGED

@@ -23,8 +23,10 @@ SCHEMA = "fact"
 TID, VALUE = "tid", "indhold"
 INDEX_FROM_CODES = 20
 """A dimension with at least this many codes gets a btree of its own."""
-LONGEST_NAME = 50
+LONGEST_NAME = 49
 """Characters; leaves room for ``<table>_..._idx`` within Postgres' 63 bytes."""
+_SYSTEM_COLUMNS = ("tableoid", "xmin", "cmin", "xmax", "cmax", "ctid")
+"""Every Postgres table has them already."""
 _DANISH = str.maketrans({"å": "a", "ø": "o", "æ": "ae"})
 _LARGEST_INT4 = 2**31 - 1
 SOURCE_URL = "https://www.statbank.dk/{table}"
@@ -46,9 +48,11 @@ def columns(info: TableInfo) -> tuple[Column, ...]:
     """The code columns, in the publisher's order.
 
     Raises:
-        ColumnCollision: two variables share a name, or one takes the name of ``tid`` or ``indhold``.
+        ColumnCollision: two variables share a name, or one takes the name of ``tid``, ``indhold`` or of a column that
+            Postgres itself adds.
     """
-    taken = {TID: f"the period ({info.time.id})", VALUE: "the value"}
+    taken = dict.fromkeys(_SYSTEM_COLUMNS, "Postgres itself")
+    taken |= {TID: f"the period ({info.time.id})", VALUE: "the value"}
     result = []
     for variable in info.dimensions:
         name = column_name(variable.id)
@@ -97,9 +101,10 @@ def period_table(info: TableInfo, held: Iterable[str] = ()) -> PeriodTable:
     )
 
 
-_NUMBER = re.compile(r"(\d+)", re.ASCII)
-_RANGE = re.compile(r"(\d+)-(\d+)", re.ASCII)
-_OPEN = re.compile(r"(\d+)(?:-|\+|OV)", re.ASCII)
+# more digits than these are no int4, whatever zeros they begin with
+_NUMBER = re.compile(r"(\d{1,40})", re.ASCII)
+_RANGE = re.compile(r"(\d{1,40})-(\d{1,40})", re.ASCII)
+_OPEN = re.compile(r"(\d{1,40})(?:-|\+|OV)", re.ASCII)
 
 
 def code_span(code: str) -> str | None:
@@ -114,7 +119,7 @@ def code_span(code: str) -> str | None:
         low, high = int(match[1]), int(match[2]) + 1
         return f"[{low},{high})" if low < high <= _LARGEST_INT4 else None
     if match := _OPEN.fullmatch(code):
-        return f"[{match[1].lstrip('0') or '0'},)" if int(match[1]) <= _LARGEST_INT4 else None
+        return f"[{int(match[1])},)" if int(match[1]) <= _LARGEST_INT4 else None
     return None
 
 

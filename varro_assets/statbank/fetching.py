@@ -28,17 +28,18 @@ class BatchSize:
     """How many periods to ask for at a time.
 
     Sized by what a period was seen to weigh, not by the product of its code lists: that product can be a hundred times
-    too large. As long as nothing was seen, one period (the newest) is asked for alone.
+    too large. As long as no row was seen, one period (the newest) is asked for alone, then two, four and so on.
 
     Attributes:
         row_bytes: what a row weighs on the wire.
-        rows: rows of the heaviest period in what was seen last; None before the first.
+        rows: rows of the heaviest period in what was seen last; None before the first, 0 as long as all were empty.
     """
 
     row_bytes: float
     rows: int | None = None
     target: int = TARGET_BYTES
     _ceiling: int = field(default=1 << 30, init=False)
+    _blind: int = field(default=1, init=False)
 
     @classmethod
     def of(cls, info: TableInfo, rows: int | None, target: int = TARGET_BYTES) -> BatchSize:
@@ -48,15 +49,14 @@ class BatchSize:
 
     def periods(self) -> int:
         """How many to ask for next; at least one."""
-        if self.rows is None:
-            return 1
-        fitting = int(self.target / (self.row_bytes * max(1, self.rows)))
+        fitting = int(self.target / (self.row_bytes * self.rows)) if self.rows else self._blind
         return max(1, min(fitting, self._ceiling))
 
     def seen(self, rows: Sequence[int]) -> None:
         """Learn from the periods that came."""
         # an empty newest period says nothing of the others, so the weight never falls by more than half
         self.rows = max([*rows, (self.rows or 0) // 2])
+        self._blind = 2 * len(rows)
 
     def halve(self, failed: int) -> None:
         """A request for ``failed`` periods was too much."""

@@ -6,16 +6,16 @@ elsewhere (`defs.health`), since this package knows no dagster.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Set
 from dataclasses import dataclass
 from enum import StrEnum
 
-from varro_assets.engine import content
+from varro_assets.engine import postgres
 from varro_assets.engine.partitions import PartitionInfo, PartitionStore
 from varro_assets.engine.period_table import PeriodTables
 from varro_assets.engine.postgres import Connection
 from varro_assets.errors import DamagedPartition
-from varro_assets.statbank import facts, manifest
+from varro_assets.statbank import facts, judging, manifest
 from varro_assets.statbank.sources import Sources
 
 
@@ -53,28 +53,51 @@ def table_findings(sources: Sources, table: str, connection: Connection, *, deep
         yield Finding(table, error.problem, Remedy.SYNC)
         return
     held, damaged = _held(store)
-    for problem in damaged:
-        yield Finding(table, problem, Remedy.SYNC)
     if state is None:
-        what = f"its first load was not completed: {len(held)} periods are in" if held else "it was never synced"
+        count = len(held) + len(damaged)
+        what = f"its first load was not completed: {count} periods are in" if count else "it was never synced"
         yield Finding(table, what, Remedy.SYNC)
         return
-    missing = [code for code in state.info.tids if code not in held]
+    published = set(state.info.tids)
+    yield from _damage(table, damaged, published)
+    current = {code: part for code, part in held.items() if part.shape_hash == state.shape_hash}
+    yield from _file_findings(table, held, published.difference(damaged), current.keys())
+    if deep:
+        for code in [code for code, part in held.items() if not judging.intact(part)]:
+            what = f"the file of {code} does not hold what it states"
+            yield Finding(table, what, Remedy.REFETCH) if code in published else _lost(table, what)
+    yield from _warehouse_findings(
+        table, state.info.updated, current, published | damaged.keys(), PeriodTables(connection)
+    )
+
+
+def _damage(table: str, damaged: Mapping[str, str], published: Collection[str]) -> Iterator[Finding]:
+    for code, problem in damaged.items():
+        yield Finding(table, problem, Remedy.SYNC) if code in published else _lost(table, problem)
+
+
+def _lost(table: str, what: str) -> Finding:
+    return Finding(table, f"{what} It is no longer published: only a copy of the file can mend it.", Remedy.NONE)
+
+
+def _file_findings(
+    table: str, held: Mapping[str, PartitionInfo], published: Set[str], current: Set[str]
+) -> Iterator[Finding]:
+    missing = sorted(published - held.keys())
     if missing:
         yield Finding(table, f"{len(missing)} published periods have no file: {_some(missing)}", Remedy.SYNC)
-    older = [code for code, part in held.items() if part.shape_hash != state.shape_hash]
-    if older:
+    other = [code for code in held if code not in current]
+    if begun := [code for code in other if code in published]:
+        what = f"{len(begun)} periods are of a shape of which no sync was complete: {_some(begun)}"
+        yield Finding(table, what, Remedy.SYNC)
+    if older := [code for code in other if code not in published]:
         what = f"{len(older)} periods are kept in the shape the table had before, and are not in fact: {_some(older)}"
         yield Finding(table, what, Remedy.NONE)
-    if deep:
-        for code, part in held.items():
-            if content.of_parquet(part.path) != part.content_hash:
-                yield Finding(table, f"the file of {code} does not hold what it states", Remedy.REFETCH)
-    current = {code: part for code, part in held.items() if part.shape_hash == state.shape_hash}
-    yield from _warehouse_findings(table, current, PeriodTables(connection))
 
 
-def _warehouse_findings(table: str, held: dict[str, PartitionInfo], tables: PeriodTables) -> Iterator[Finding]:
+def _warehouse_findings(
+    table: str, updated: str, held: Mapping[str, PartitionInfo], known: Collection[str], tables: PeriodTables
+) -> Iterator[Finding]:
     relation = (facts.SCHEMA, facts.relation_name(table))
     oid = tables.oid(relation)
     if oid is None:
@@ -86,22 +109,32 @@ def _warehouse_findings(table: str, held: dict[str, PartitionInfo], tables: Peri
     ]
     if stale:
         yield Finding(table, f"{len(stale)} periods are not in fact as in parquet: {_some(stale)}", Remedy.REBUILD)
-    surplus = [code for code in loaded if code not in held]
+    # files that are missing or damaged are spoken of already
+    surplus = [code for code in loaded if code not in held and code not in known]
     if surplus:
         yield Finding(table, f"{len(surplus)} periods in fact have no file: {_some(surplus)}", Remedy.REBUILD)
     counted = tables.count_rows(relation)
     stated = sum(row.rows for row in loaded.values())
     if counted != stated:
         yield Finding(table, f"fact has {counted} rows where {stated} were loaded", Remedy.REBUILD)
+    with postgres.transaction(tables.connection, "read the last sync of", on=table) as cursor:
+        cursor.execute(_RECORDED, {"table": table, "oid": oid, "updated": updated})
+        if cursor.fetchone() is None:
+            what = f"no complete sync of the publication of {updated} is recorded, though the files are complete"
+            yield Finding(table, what, Remedy.REBUILD)
 
 
-def _held(store: PartitionStore) -> tuple[dict[str, PartitionInfo], list[str]]:
-    held, damaged = {}, []
+_RECORDED = "SELECT FROM meta.table_sync WHERE table_id = %(table)s AND fact_oid = %(oid)s AND updated = %(updated)s"
+
+
+def _held(store: PartitionStore) -> tuple[dict[str, PartitionInfo], dict[str, str]]:
+    """The periods that can be read, and what is wrong with the others."""
+    held, damaged = {}, {}
     for code in store.periods():
         try:
             held[code] = store.info(code)
         except DamagedPartition as error:
-            damaged.append(error.problem)
+            damaged[code] = error.problem
     return held, damaged
 
 

@@ -59,7 +59,7 @@ class FactLoader:
     def can_replace(self) -> bool:
         """Whether there is a table of the present shape."""
         oid = self.tables.oid((self.table.schema, self.table.name))
-        return oid is not None and not self._other_shape(self.tables.loaded(self.table.dataset), oid)
+        return oid is not None and self._fits(self.tables.loaded(self.table.dataset), oid)
 
     def _wanted(self, held: Mapping[str, PartitionInfo]) -> list[Load]:
         return [self._load(part) for part in held.values() if part.shape_hash == self.table.shape_hash]
@@ -74,23 +74,28 @@ class FactLoader:
             self.tables.create(self.table)
         return self.tables.replace(self.store, self.table, [self._load(part) for part in parts.values()])
 
-    def load_all(self, held: Mapping[str, PartitionInfo]) -> int:
+    def load_all(self, held: Mapping[str, PartitionInfo], *, changed: bool = False) -> int:
         """Make the fact table equal to the files of the present shape; returns rows written.
 
-        Nothing is written when it already is. Files of an older shape stay out.
+        Nothing is written when it already is. Files of an older shape stay out. Rows of a file that cannot be read are
+        left as they are: they may be the last there is of that period.
+
+        Args:
+            held: every readable file.
+            changed: rows were written before, whose statistics are still to be taken.
         """
         wanted = self._wanted(held)
         oid, loaded = self.tables.oid((self.table.schema, self.table.name)), self.tables.loaded(self.table.dataset)
         pending = [load for load in wanted if not self.tables.is_loaded(load, oid, loaded)]
         codes = {load.info.period for load in wanted}
-        surplus = [code for code, row in loaded.items() if code not in codes and row.fact_oid == oid]
-        if oid is None or self._other_shape(loaded, oid) or _mostly(pending, wanted):
-            rows = self.tables.rebuild(self.store, self.table, wanted)
-        else:
-            if surplus:
-                self.tables.remove(self.table, surplus)
-            rows = self.tables.replace(self.store, self.table, pending) if pending else 0
-            self.tables.finish(self.table)
+        unreadable = set(self.store.periods()).difference(held)
+        surplus = [code for code in loaded if code not in codes and code not in unreadable]
+        if oid is None or not self._fits(loaded, oid) or (_mostly(pending, wanted) and not unreadable):
+            return self.tables.rebuild(self.store, self.table, wanted)
+        if surplus:
+            self.tables.remove(self.table, surplus)
+        rows = self.tables.replace(self.store, self.table, pending) if pending else 0
+        self.tables.finish(self.table, analyze=changed or bool(pending or surplus))
         return rows
 
     def describe(self) -> None:
@@ -126,9 +131,9 @@ class FactLoader:
     def _load(self, part: PartitionInfo) -> Load:
         return Load(part, periods.parse(part.period).database_value(TidType(self.table.tid_type)))
 
-    def _other_shape(self, loaded: Mapping[str, Loaded], oid: int) -> bool:
-        shapes = {row.shape_hash for row in loaded.values() if row.fact_oid == oid}
-        return bool(shapes - {self.table.shape_hash})
+    def _fits(self, loaded: Mapping[str, Loaded], oid: int) -> bool:
+        """Whether the table there is was filled by us, in the present shape; a restored one, say, was not."""
+        return {row.shape_hash for row in loaded.values() if row.fact_oid == oid} == {self.table.shape_hash}
 
 
 def _mostly(pending: Sequence[Load], wanted: Sequence[Load]) -> bool:

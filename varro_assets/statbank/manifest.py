@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from varro_assets.engine.files import write_json
+from varro_assets.engine.partitions import PartitionInfo, PartitionStore
 from varro_assets.errors import DamagedPartition, VarroError
 from varro_assets.statbank import models
 from varro_assets.statbank.models import TableInfo
@@ -56,6 +57,29 @@ def read(folder: Path) -> Manifest | None:
         raise DamagedPartition(
             "read", on=str(path), got=f"not a manifest ({error})", todo="Delete it and sync the table again."
         ) from error
+
+
+def read_complete(store: PartitionStore, held: Mapping[str, PartitionInfo]) -> Manifest:
+    """The manifest, if every period of that complete sync is there, in the shape it then had.
+
+    Raises:
+        DamagedPartition: it is not, and a table loaded from these files would be a half one.
+    """
+    state = read(store.folder)
+    got = f"no completed sync in {store.folder}"
+    if state is not None:
+        fitting = {code for code, part in held.items() if part.shape_hash == state.shape_hash}
+        lacking = [code for code in state.info.tids if code not in fitting]
+        if not lacking:
+            return state
+        got = f"{len(lacking)} of its periods have no file of the last complete sync: {', '.join(lacking[:3])}"
+    raise DamagedPartition("rebuild table", on=store.dataset, got=got, todo=f"varro sync {store.dataset}")
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a process that died while writing the manifest left behind; to be called under the table's lock."""
+    for path in folder.glob(f".{FILE_NAME}.*.tmp"):
+        path.unlink(missing_ok=True)
 
 
 def write(folder: Path, source: str, shape_hash: str, raw: Mapping[str, Any]) -> None:

@@ -12,17 +12,31 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from varro_assets.errors import InvalidTableId, UnexpectedResponse
 
 TIME_COLUMN = "TID"
 """What data formats print for the time variable, whatever its id."""
 VALUE_COLUMN = "INDHOLD"
-TABLE_ID = re.compile(r"[A-Z0-9]{2,8}", re.ASCII)
+TABLE_ID = re.compile(r"^[A-Z0-9]{2,8}$", re.ASCII)
+"""Anchored, since pydantic looks for a pattern anywhere in the text: ``../AB12`` must not be an id."""
 
 Model = TypeVar("Model", bound=BaseModel)
 NonEmpty = Annotated[str, StringConstraints(min_length=1)]
+
+
+def _to_the_second(text: str) -> str:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is not None:
+        raise ValueError("a time without a zone is documented")
+    # one spelling of one moment: catalogue, description and database are compared as text
+    return moment.isoformat(timespec="seconds")
+
+
+Updated = Annotated[str, AfterValidator(_to_the_second)]
+"""Danish local time without a zone, ``YYYY-MM-DDTHH:MM:SS``."""
+TableId = Annotated[str, StringConstraints(pattern=TABLE_ID.pattern)]
 
 
 def table_id(text: str) -> str:
@@ -31,7 +45,9 @@ def table_id(text: str) -> str:
     Raises:
         InvalidTableId: it cannot be one.
     """
-    value = text.strip().upper()
+    value = text.strip()
+    # upper() of other letters may be ASCII: "ß" becomes "SS"
+    value = value.upper() if value.isascii() else value
     if not TABLE_ID.fullmatch(value):
         raise InvalidTableId(
             "read the table id",
@@ -102,16 +118,15 @@ class TableInfo(_Published):
     """What `/tableinfo` says of a table.
 
     Attributes:
-        updated: Danish local time without a zone, ``YYYY-MM-DDTHH:MM:SS``.
         suppressedDataValue: the value an absent row stands for.
     """
 
-    id: Annotated[str, StringConstraints(pattern=TABLE_ID.pattern)]
+    id: TableId
     text: str
     description: str = ""
     unit: str = ""
     suppressedDataValue: str = "0"  # noqa: N815 - the publisher's name
-    updated: NonEmpty
+    updated: Updated
     active: bool = True
     contacts: tuple[Contact, ...] = ()
     documentation: Documentation | None = None
@@ -129,7 +144,6 @@ class TableInfo(_Published):
         for variable in self.variables:
             if len(set(variable.codes)) != len(variable.codes):
                 raise ValueError(f"a code of {variable.id} is declared twice")
-        datetime.fromisoformat(self.updated)
         return self
 
     @property
@@ -170,10 +184,10 @@ class TableInfo(_Published):
 class CatalogueEntry(_Published):
     """What `/tables` says of a table. Periods here are labels, not codes."""
 
-    id: Annotated[str, StringConstraints(pattern=TABLE_ID.pattern)]
+    id: TableId
     text: str
     unit: str
-    updated: NonEmpty
+    updated: Updated
     firstPeriod: str  # noqa: N815 - the publisher's name
     latestPeriod: str  # noqa: N815
     active: bool

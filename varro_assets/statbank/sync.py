@@ -15,9 +15,16 @@ from varro_assets.engine import periods, planning, postgres
 from varro_assets.engine.locks import TableLock, table_lock
 from varro_assets.engine.partitions import PartitionInfo, PartitionStore, Staging
 from varro_assets.engine.period_table import PeriodTable, PeriodTables
-from varro_assets.engine.planning import Plan, Scope
-from varro_assets.errors import DamagedPartition, ForeignSource, PublisherChanged
-from varro_assets.statbank import catalog, facts, fetching, manifest
+from varro_assets.engine.planning import Plan, Reason, Scope
+from varro_assets.errors import (
+    DamagedPartition,
+    ForeignSource,
+    PublisherChanged,
+    SourceRefused,
+    UndeclaredCode,
+    UnexpectedResponse,
+)
+from varro_assets.statbank import catalog, facts, fetching, judging, manifest
 from varro_assets.statbank.fetching import BatchSize
 from varro_assets.statbank.loading import FactLoader, SyncCounts
 from varro_assets.statbank.manifest import Manifest
@@ -27,8 +34,8 @@ from varro_assets.statbank.sync_report import Observer, Outcome, SyncReport
 
 FRESH_SECONDS = 300.0
 """A description cached this recently, and of the catalogue's ``updated``, need not be asked for again to begin with."""
-SHRINK = 0.5
-"""A held period that comes back with less than this part of its rows is not believed at first."""
+_OF_ANOTHER_MOMENT = (SourceRefused, UndeclaredCode, UnexpectedResponse)
+"""What asking by an outdated description may end in: a period that is gone, a variable that is new."""
 
 
 def sync_table(
@@ -65,6 +72,9 @@ def sync_table(
         try:
             job = _Sync(sources, sources.store(table), lock, tables, observer, report, accept_shrink, load)
             job.run(scope or Scope())
+        except OSError:
+            lock.check()  # if it was lost, whoever got it after us has swept our staged files away
+            raise
         finally:
             report.requests = sources.client.request_count - sent
     return report
@@ -92,17 +102,14 @@ def load_table(
         report: filled in; a new one by default.
 
     Raises:
-        DamagedPartition: the folder holds no complete sync.
+        DamagedPartition: the folder holds no complete sync, or a file of it is damaged.
     """
     report = report or SyncReport(table)
-    with _writer(sources, table, run_id, wait) as (_lock, tables):
+    with _writer(sources, table, run_id, wait) as (lock, tables):
         store = sources.store(table)
-        state = manifest.read(store.folder)
-        if state is None:
-            raise DamagedPartition(
-                "rebuild table", on=table, got=f"no completed sync in {store.folder}", todo=f"varro sync {table}"
-            )
         held = store.infos()
+        state = manifest.read_complete(store, held)
+        lock.check()
         target = replace(facts.period_table(state.info, held), shape_hash=state.shape_hash)
         loader = FactLoader(tables, store, state.info, target, _subject_path(sources, table))
         report.rows_written = loader.rebuild(held) if only is None else loader.reload(held, only)
@@ -127,8 +134,12 @@ def make_plan(info: TableInfo, held: Mapping[str, PartitionInfo], scope: Scope, 
     """
     shape = facts.shape_hash(info, held)
     published = set(info.tids)
-    # a published period whose file is of another shape (a crash in the middle of a change) counts as not held
-    usable = [code for code, part in held.items() if part.shape_hash == shape or code not in published]
+    known = published if state is None else published.intersection(state.info.tids)
+    # Counts as not held: a published period whose file is of another shape (a crash in the middle of a change), and one
+    # that had vanished and is back, since nobody watched it meanwhile.
+    usable = [
+        code for code, part in held.items() if code not in published or (code in known and part.shape_hash == shape)
+    ]
     trusted = None if state else [code for code in usable if held[code].updated == info.updated]
     reshaped = state is not None and state.shape_hash != shape
     return planning.plan(info.tids, usable, scope, reshaped=reshaped, trusted=trusted)
@@ -139,6 +150,7 @@ def _writer(sources: Sources, table: str, run_id: str | None, wait: float) -> It
     """Hold the table's lock and a connection to write by; sweep away what a dead holder left."""
     with table_lock(sources.warehouse, table, wait=wait) as lock:
         sources.store(table).sweep()
+        manifest.sweep(sources.store(table).folder)
         with contextlib.closing(postgres.connect(sources.warehouse, f"sync {table}")) as connection:
             yield lock, PeriodTables(connection, run_id)
 
@@ -160,7 +172,7 @@ class _Sync:
 
     def run(self, scope: Scope) -> None:
         """Read until one and the same publication stands before the first and after the last data request."""
-        state = manifest.read(self.store.folder)
+        state = self._state()
         info, raw = self._describe(cached=True)
         self._refuse_foreign(state)
         self._before = self._held()
@@ -190,6 +202,13 @@ class _Sync:
         facts.columns(info)  # a table we could not store is refused before anything of it is fetched
         folder.write_tableinfo(table, raw)
         return info, raw
+
+    def _state(self) -> Manifest | None:
+        try:
+            return manifest.read(self.store.folder)
+        except DamagedPartition as error:
+            self.observer.message(f"{error.problem} It is written anew, as after a first load.")
+            return None
 
     def _held(self) -> dict[str, PartitionInfo]:
         return _readable(self.store, lambda error: self.observer.message(f"{error.problem} It counts as not held."))
@@ -234,20 +253,29 @@ class _Sync:
             return info, raw
         show = state is None and (not self.load or self._loader(info, table).can_show())
         staged: dict[str, PartitionInfo] = {}
+        shrunk: list[str] = []
         with self.store.staging() as staging:
-            for batch in self._fetch(info, list(plan.fetch), staging, table, held):
-                if show:
-                    self._put_in_place(batch, held)
-                    if self.load:
-                        self.report.rows_written += self._loader(info, table).load_first(self._held_of(batch))
-                    self._notify()
-                else:
-                    staged |= batch
+            try:
+                for batch in self._fetch(info, list(plan.fetch), staging, table, held):
+                    believed = batch if self.accept_shrink else self._believed(batch, held, info, table, staging)
+                    shrunk += [code for code in batch if code not in believed]
+                    if show:
+                        self._put_in_place(believed, held)
+                        if self.load:
+                            self.report.rows_written += self._loader(info, table).load_first(self._held_of(believed))
+                        self._notify()
+                    else:
+                        staged |= believed
+            except _OF_ANOTHER_MOMENT:
+                after, raw = self._describe()
+                if after.content_key == info.content_key:
+                    raise
+                return after, raw
             after, raw = self._describe()
-            if after.content_key == info.content_key and staged:
-                if not self.accept_shrink:
-                    staged = self._believed(staged, held, info, table, staging)
+            if after.content_key == info.content_key:
+                self.lock.check()
                 self._put_in_place(staged, held)
+                self._doubt(shrunk, held, plan)
         return after, raw
 
     def _fetch(
@@ -284,29 +312,45 @@ class _Sync:
         table: PeriodTable,
         staging: Staging,
     ) -> dict[str, PartitionInfo]:
-        """Ask again, alone, for periods that shrank; those that still do are left out and reported."""
+        """Ask again, alone, for periods that shrank; those that still do are left out."""
         believed = dict(staged)
-        for code in [code for code in staged if _shrank(held.get(code), staged[code])]:
+        for code in [code for code in staged if judging.shrank(held.get(code), staged[code])]:
             again = next(iter(self._fetch(info, [code], staging, table, {})))[code]
-            believed[code] = again
-            if _shrank(held[code], again):
+            if judging.shrank(held[code], again):
                 self.observer.message(
-                    f"{info.id} {code} came back with {again.rows} rows, twice, and {held[code].rows} are held: not"
-                    f" replaced. If the publisher means it: varro sync {info.id} --accept-shrink"
+                    f"{info.id} {code} came back with {again.rows} rows, twice, and {held[code].rows} are held."
                 )
-                self.report.settle(code, Outcome.SHRUNK, held[code])
-                self._settled.append(code)
                 del believed[code]
+            else:
+                believed[code] = again
         return believed
+
+    def _doubt(self, shrunk: Iterable[str], held: Mapping[str, PartitionInfo], plan: Plan) -> None:
+        """Report periods that are not replaced because they shrank."""
+        table = self.report.table
+        for code in shrunk:
+            self.observer.message(
+                f"{table} {code} is not replaced. If the publisher means it:"
+                f" varro sync {table}{judging.wish_for(code, plan.fetch[code])} --accept-shrink"
+            )
+            self.report.settle(code, Outcome.SHRUNK, held[code])
+            self._settled.append(code)
 
     # -- putting in place ------------------------------------------------------------------------------------------
 
     def _put_in_place(self, staged: Mapping[str, PartitionInfo], held: Mapping[str, PartitionInfo]) -> None:
         for code, part in staged.items():
             old = held.get(code)
-            now = old if old is not None and _same(old, part) else self.store.promote(part)
-            self.report.settle(code, _outcome(self._before.get(code), now), now)
+            now = old if old is not None and self._stays(old, part) else self.store.promote(part)
+            self.report.settle(code, judging.outcome(self._before.get(code), now), now)
             self._settled.append(code)
+
+    def _stays(self, old: PartitionInfo, new: PartitionInfo) -> bool:
+        if not judging.same(old, new):
+            return False
+        # so its footer says; a full refresh is also what mends a file that does not hold what it states
+        full = self.report.plan is not None and self.report.plan.fetch.get(new.period) is Reason.FULL
+        return not full or judging.intact(old)
 
     def _held_of(self, batch: Iterable[str]) -> dict[str, PartitionInfo]:
         return {code: self.report.parts[code] for code in batch}
@@ -318,7 +362,8 @@ class _Sync:
         due = make_plan(info, held, replace(scope, only=None), state)
         current = state is not None and state.info.updated == info.updated
         settled = {code for code, outcome in self.report.outcomes.items() if outcome is not Outcome.SHRUNK}
-        whole = not self.report.unsettled and (current or settled.issuperset(due.fetch))
+        complete = all(code in held and held[code].shape_hash == table.shape_hash for code in info.tids)
+        whole = complete and not self.report.unsettled and (current or settled.issuperset(due.fetch))
         if whole:
             manifest.write(self.store.folder, self._source(), table.shape_hash, raw)
         plan = self.report.plan or due
@@ -327,7 +372,7 @@ class _Sync:
         if self.load:
             self.lock.check()
             loader = self._loader(info, table)
-            self.report.rows_written += loader.load_all(held)
+            self.report.rows_written += loader.load_all(held, changed=self.report.rows_written > 0)
             loader.describe()
             if whole:
                 loader.complete(self.report.counts())
@@ -354,21 +399,6 @@ def _readable(store: PartitionStore, on_damaged: Callable[[DamagedPartition], No
         except DamagedPartition as error:
             on_damaged(error)
     return held
-
-
-def _same(old: PartitionInfo | None, new: PartitionInfo) -> bool:
-    return old is not None and (old.content_hash, old.shape_hash) == (new.content_hash, new.shape_hash)
-
-
-def _outcome(before: PartitionInfo | None, now: PartitionInfo) -> Outcome:
-    if before is None:
-        return Outcome.NEW
-    return Outcome.UNCHANGED if _same(before, now) else Outcome.REVISED
-
-
-def _shrank(old: PartitionInfo | None, new: PartitionInfo) -> bool:
-    # rows of different shapes cannot be compared
-    return old is not None and old.shape_hash == new.shape_hash and new.rows < old.rows * SHRINK
 
 
 def _subject_path(sources: Sources, table: str) -> str | None:

@@ -1,0 +1,175 @@
+"""A laboratory: real definitions, a real Dagster instance, a simulated publisher and a real Postgres."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg2
+import pytest
+from dagster import AssetKey, DagsterInstance
+from sqlalchemy import make_url
+
+from varro_assets.cli.runs import RANGE_END, RANGE_START
+from varro_assets.defs import keys
+from varro_assets.defs.events import register_periods
+from varro_assets.defs.statbank import statbank_definitions
+from varro_assets.settings import Settings
+from varro_assets.simulator import Simulator
+from varro_assets.statbank.sources import Sources
+
+DUE = {"periods": "DUE"}
+
+
+@dataclass
+class Lab:
+    """One table and everything around it. The table has twelve half-years; a sync reads the newest six again."""
+
+    settings: Settings
+    simulator: Simulator
+    sources: Sources
+    instance: DagsterInstance
+    table: str = "KORN2"
+    results: list[Any] = field(default_factory=list)
+
+    @property
+    def published(self) -> AssetKey:
+        return keys.published(self.table)
+
+    @property
+    def fact(self) -> AssetKey:
+        return keys.fact(self.table)
+
+    @property
+    def summary(self) -> AssetKey:
+        return keys.summary(self.table)
+
+    @property
+    def periods(self) -> list[str]:
+        """As published now, oldest first."""
+        return list(self.simulator.universe.table(self.table).periods)
+
+    def run(
+        self,
+        *wanted: str,
+        select: Sequence[AssetKey] | None = None,
+        config: dict[str, Any] | None = None,
+        unpartitioned: bool = False,
+        raising: bool = False,
+    ) -> Any:
+        """Execute the op: for one key as the UI launches it, for two as a range; without any, for the newest key."""
+        if not unpartitioned:
+            register_periods(self.instance, self.table, wanted or self.periods[:1])
+        tags = {keys.TABLE_TAG: self.table}
+        partition_key = None
+        if len(wanted) == 2:
+            tags |= {RANGE_START: wanted[0], RANGE_END: wanted[1]}
+        elif not unpartitioned:
+            partition_key = wanted[0] if wanted else self.periods[0]
+        job = statbank_definitions(self.settings, only=[self.table]).resolve_implicit_global_asset_job_def()
+        result = job.execute_in_process(
+            instance=self.instance,
+            asset_selection=list(select) if select else [self.published, self.fact, self.summary],
+            partition_key=partition_key,
+            tags=tags,
+            run_config={
+                "ops": {keys.op_name(self.table): {"config": config or {}}},
+                "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+            },
+            raise_on_error=raising,
+        )
+        self.results.append(result)
+        return result
+
+    def synced(self) -> None:
+        """Bring everything in, an hour ago, and forget what was asked for that."""
+        self.good(config=DUE)
+        an_hour_ago = time.time() - 3600
+        os.utime(self.sources.catalogue.tableinfo_path(self.table), (an_hour_ago, an_hour_ago))
+        self.simulator.forget_requests()
+
+    def asked(self) -> list[list[str]]:
+        """The periods of each data request, in the order asked."""
+        bodies = [json.loads(line.body) for line in self.simulator.requests if line.function == "data"]
+        return [next(v["values"] for v in body["variables"] if v["code"].lower() == "tid") for body in bodies]
+
+    def records(self, asset: AssetKey, run: Any = None) -> list[Any]:
+        """Materialisations of the asset in the order stored."""
+        found = self.instance.fetch_materializations(asset, limit=1000, ascending=True).records
+        entries = [record.event_log_entry for record in found]
+        return [entry for entry in entries if run is None or entry.run_id == run.run_id]
+
+    def reported(self, asset: AssetKey, run: Any = None) -> list[str | None]:
+        """Their partition keys."""
+        return [entry.dagster_event.partition for entry in self.records(asset, run)]
+
+    def outcomes(self, asset: AssetKey, run: Any = None) -> dict[str | None, str]:
+        """Partition key -> what the event says became of it."""
+        return {
+            entry.dagster_event.partition: entry.asset_materialization.metadata["outcome"].value
+            for entry in self.records(asset, run)
+        }
+
+    def colours(self, asset: AssetKey) -> dict[str, str]:
+        """Partition key -> as the UI draws it: MATERIALIZED, FAILED, IN_PROGRESS or MISSING."""
+        stored = self.instance.get_dynamic_partitions(self.table)
+        found = self.instance.get_status_by_partition(asset, stored, keys.partitions(self.table)) or {}
+        return {code: status.value if (status := found.get(code)) else "MISSING" for code in stored}
+
+    def good(self, *wanted: str, **options: Any) -> Any:
+        """`run` that must succeed; says why it did not."""
+        result = self.run(*wanted, **options)
+        assert result.success, self.why(result)
+        return result
+
+    @staticmethod
+    def why(result: Any) -> str:
+        """Every error of a run, with its causes."""
+        errors = [event.step_failure_data.error for event in result.all_events if event.is_step_failure]
+        return "\n".join(error.to_string() for error in errors if error)
+
+    def failure(self, result: Any) -> Any:
+        """What the failed step says."""
+        return next(event.step_failure_data for event in result.all_events if event.is_step_failure)
+
+    def query(self, statement: str) -> list[tuple[Any, ...]]:
+        """Ask the warehouse."""
+        url = make_url(self.sources.warehouse.get_secret_value()).set(drivername="postgresql")
+        connection = psycopg2.connect(url.render_as_string(hide_password=False))
+        try:
+            with connection, connection.cursor() as cursor:
+                cursor.execute(statement)
+                return cursor.fetchall()
+        finally:
+            connection.close()
+
+    def loaded(self) -> dict[str, int]:
+        """Rows in the fact table by period code."""
+        return dict(self.query(f"SELECT tid_code, rows FROM meta.period_load WHERE table_id = '{self.table}'"))
+
+
+@pytest.fixture
+def instance() -> Iterator[DagsterInstance]:
+    with DagsterInstance.ephemeral() as ephemeral:
+        yield ephemeral
+
+
+@pytest.fixture
+def make_lab(
+    settings: Settings, simulator: Simulator, sources: Sources, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[DagsterInstance], Lab]:
+    # resources load their settings anew, from the environment, as they do in a process of their own
+    for name, value in settings.environment().items():
+        monkeypatch.setenv(name, value)
+    # one is named so that none is created beside; who runs the op has opened Dagster's storage already
+    monkeypatch.setenv("DAGSTER_DATABASE_URL", os.environ["DATABASE_URL"])
+    return lambda instance: Lab(settings, simulator, sources, instance)
+
+
+@pytest.fixture
+def lab(make_lab: Callable[[DagsterInstance], Lab], instance: DagsterInstance) -> Lab:
+    return make_lab(instance)

@@ -1,0 +1,144 @@
+"""A running ``varro --demo up``: its GraphQL, and the simulator inside it."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+
+from varro_assets_tests.e2e.conftest import Home, wait_for
+
+LOCATION = {"repositoryLocationName": "varro_assets", "repositoryName": "__repository__"}
+LAUNCH = """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
+  __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
+BACKFILL = """mutation($params: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $params) {
+  __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }"""
+RUNS = """query($filter: RunsFilter) { runsOrError(filter: $filter) { ... on Runs { results {
+  runId status tags { key value } } } } }"""
+PARTITIONS = """query($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) { ... on AssetNode {
+  partitionKeys partitionStats { numMaterialized numFailed numPartitions } } } }"""
+BACKFILL_STATUS = (
+    "query($id: String!) { partitionBackfillOrError(backfillId: $id) { ... on PartitionBackfill { status } } }"
+)
+
+
+@dataclass
+class Up:
+    """The service under test."""
+
+    home: Home
+    process: subprocess.Popen[str]
+    url: str
+
+    def ask(self, query: str, **variables: Any) -> Any:
+        """One GraphQL query; the data of its answer."""
+        reply = requests.post(f"{self.url}/graphql", json={"query": query, "variables": variables}, timeout=30).json()
+        assert "errors" not in reply, reply
+        return reply["data"]
+
+    def assets(self) -> set[str]:
+        """Keys in the graph."""
+        nodes = self.ask("{ assetNodes { assetKey { path } } }")["assetNodes"]
+        return {"/".join(node["assetKey"]["path"]) for node in nodes}
+
+    def launch(self, *assets: Sequence[str], partition: str | None = None) -> str:
+        """Materialise as the button does; returns the run."""
+        tags = [{"key": "dagster/partition", "value": partition}] if partition else []
+        selection = [{"path": list(path)} for path in assets]
+        params = {
+            "selector": {
+                **LOCATION,
+                "pipelineName": "__ASSET_JOB",
+                "assetSelection": selection,
+                "assetCheckSelection": [],
+            },
+            "executionMetadata": {"tags": tags},
+            "mode": "default",
+            "runConfigData": {},
+        }
+        answer = self.ask(LAUNCH, params=params)["launchRun"]
+        assert answer["__typename"] == "LaunchRunSuccess", answer
+        return str(answer["run"]["runId"])
+
+    def backfill(self, assets: Sequence[Sequence[str]], partitions: Sequence[str]) -> list[dict[str, str]]:
+        """Backfill these keys and wait; the tags of its runs."""
+        params = {"assetSelection": [{"path": list(path)} for path in assets], "partitionNames": list(partitions)}
+        answer = self.ask(BACKFILL, params=params)["launchPartitionBackfill"]
+        assert answer["__typename"] == "LaunchBackfillSuccess", answer
+        found = answer["backfillId"]
+
+        def ended() -> bool:
+            return str(self.ask(BACKFILL_STATUS, id=found)["partitionBackfillOrError"]["status"]).startswith(
+                "COMPLETED"
+            )
+
+        wait_for(ended, 150, but=lambda: str(self.runs(found)))
+        runs = self.runs(found)
+        assert {run["status"] for run in runs} == {"SUCCESS"}, runs
+        return [{tag["key"]: tag["value"] for tag in run["tags"]} for run in runs]
+
+    def runs(self, backfill: str) -> list[dict[str, Any]]:
+        """Of a backfill."""
+        tags = [{"key": "dagster/backfill", "value": backfill}]
+        return list(self.ask(RUNS, filter={"tags": tags})["runsOrError"]["results"])
+
+    def ended(self, run: str) -> str:
+        """Wait for a run; its status."""
+        seen = ""
+
+        def over() -> bool:
+            nonlocal seen
+            seen = self.ask(RUNS, filter={"runIds": [run]})["runsOrError"]["results"][0]["status"]
+            return seen in {"SUCCESS", "FAILURE", "CANCELED"}
+
+        wait_for(over, 120, but=lambda: seen + self.home.log()[-3000:])
+        return seen
+
+    def partitions(self, *path: str) -> dict[str, Any]:
+        """Keys and how many are materialised or failed."""
+        return dict(self.ask(PARTITIONS, key={"path": list(path)})["assetNodeOrError"])
+
+    @property
+    def simulator(self) -> str:
+        """Address of the simulator's own paths."""
+        folder = self.home.folder / "data" / "demo" / "data" / "simulator"
+        return (folder / "address").read_text().strip().removesuffix("/v1") + "/_simulator"
+
+    def publish(self, **publication: Any) -> Any:
+        """The publisher publishes."""
+        reply = requests.post(f"{self.simulator}/publish", json=publication, timeout=30)
+        assert reply.ok, reply.text
+        return reply.json()
+
+    def fetched(self, table: str) -> list[list[str]]:
+        """The periods of each data request since the last call."""
+        lines = requests.get(f"{self.simulator}/requests", timeout=30).json()
+        requests.delete(f"{self.simulator}/requests", timeout=30)
+        bodies = [json.loads(line["body"]) for line in lines if (line["function"], line["table"]) == ("data", table)]
+        return [next(v["values"] for v in body["variables"] if v["code"].lower() == "tid") for body in bodies]
+
+
+@contextmanager
+def running(home: Home) -> Iterator[Up]:
+    """``varro --demo up`` on a free port, until it answers."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = home.start("--demo", "up", "--port", str(port))
+    up = Up(home, process, f"http://127.0.0.1:{port}")
+
+    def answers() -> bool:
+        assert process.poll() is None, home.log()
+        try:
+            return "statbank/catalog" in up.assets()
+        except (requests.RequestException, AssertionError, ValueError):
+            return False
+
+    wait_for(answers, 120, but=home.log)
+    yield up

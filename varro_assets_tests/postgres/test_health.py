@@ -1,0 +1,198 @@
+"""Health: every way in which files, warehouse and records can disagree is found, and its remedy mends it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from varro_assets.engine.planning import Scope
+from varro_assets.statbank import manifest
+from varro_assets.statbank.health import Finding, Remedy, table_findings
+from varro_assets.statbank.sync import load_table
+from varro_assets_tests.conftest import Recorder
+from varro_assets_tests.oracle import World
+
+TABLE = "KORD1"
+
+
+def _findings(world: World, *, deep: bool = False) -> list[Finding]:
+    with world.database() as connection:
+        return list(table_findings(world.sources, TABLE, connection, deep=deep))
+
+
+def _mend(world: World, remedy: Remedy) -> None:
+    match remedy:
+        case Remedy.SYNC:
+            world.sync(TABLE)
+        case Remedy.REFETCH:
+            world.sync(TABLE, scope=Scope(full=True))
+        case Remedy.REBUILD:
+            load_table(world.sources, TABLE, Recorder())
+        case Remedy.NONE:
+            pass
+
+
+def _file(world: World, period: str) -> Path:
+    return world.folder(TABLE) / f"{period}.parquet"
+
+
+def _cut(world: World) -> None:
+    _file(world, "2022").write_bytes(_file(world, "2022").read_bytes()[:200])
+
+
+def _rot(world: World) -> None:
+    body = bytearray(_file(world, "2022").read_bytes())
+    body[30:60] = bytes(30)
+    _file(world, "2022").write_bytes(bytes(body))
+
+
+def _swap(world: World) -> None:
+    """A file that reads well, of the right period, with other values than its footer states."""
+    path = _file(world, "2022")
+    facts = pq.read_metadata(path).metadata
+    table = pq.read_table(path)
+    values = pa.array([1.0] * table.num_rows)
+    with pq.ParquetWriter(path, table.schema.remove_metadata(), store_schema=False) as writer:
+        writer.write_table(table.set_column(table.num_columns - 1, "INDHOLD", values).replace_schema_metadata())
+        writer.add_key_value_metadata(facts)
+
+
+CASES: dict[str, tuple[Callable[[World], object], str, Remedy, bool]] = {
+    "no manifest": (
+        lambda world: (world.folder(TABLE) / manifest.FILE_NAME).unlink(),
+        "its first load was not completed: 5 periods are in",
+        Remedy.SYNC,
+        False,
+    ),
+    "a damaged manifest": (
+        lambda world: (world.folder(TABLE) / manifest.FILE_NAME).write_text("{}", encoding="utf-8"),
+        "not a manifest",
+        Remedy.SYNC,
+        False,
+    ),
+    "a missing file": (
+        lambda world: _file(world, "2022").unlink(),
+        "1 published periods have no file: 2022",
+        Remedy.SYNC,
+        False,
+    ),
+    "a file that cannot be read": (_cut, "2022.parquet", Remedy.SYNC, False),
+    "rotten pages": (_rot, "the file of 2022 does not hold what it states", Remedy.REFETCH, True),
+    "other values": (_swap, "the file of 2022 does not hold what it states", Remedy.REFETCH, True),
+    "no table": (
+        lambda world: world.query("DROP TABLE fact.kord1"),
+        "its fact table is gone",
+        Remedy.REBUILD,
+        False,
+    ),
+    "a period that is not loaded": (
+        lambda world: world.query("DELETE FROM meta.period_load WHERE tid_code = '2022'"),
+        "1 periods are not in fact as in parquet: 2022",
+        Remedy.REBUILD,
+        False,
+    ),
+    "a period loaded in other words": (
+        lambda world: world.query("UPDATE meta.period_load SET content_hash = 'x' WHERE tid_code = '2022'"),
+        "1 periods are not in fact as in parquet: 2022",
+        Remedy.REBUILD,
+        False,
+    ),
+    "a period of nobody": (
+        lambda world: world.query(
+            "INSERT INTO meta.period_load SELECT table_id, '1999', '1999-01-01', content_hash, shape_hash, fact_oid, 0,"
+            " updated, run_id FROM meta.period_load WHERE tid_code = '2022'"
+        ),
+        "1 periods in fact have no file: 1999",
+        Remedy.REBUILD,
+        False,
+    ),
+    "rows too few": (
+        lambda world: world.query("DELETE FROM fact.kord1 WHERE tid = '2022-01-01'"),
+        "fact has 32 rows where 40 were loaded",
+        Remedy.REBUILD,
+        False,
+    ),
+    "rows too many": (
+        lambda world: world.query("INSERT INTO fact.kord1 SELECT * FROM fact.kord1 WHERE tid = '2022-01-01'"),
+        "fact has 48 rows where 40 were loaded",
+        Remedy.REBUILD,
+        False,
+    ),
+    "another table of that name": (
+        lambda world: world.query(
+            "CREATE TABLE fact.copy AS TABLE fact.kord1; DROP TABLE fact.kord1; ALTER TABLE fact.copy RENAME TO kord1"
+        ),
+        "5 periods are not in fact as in parquet",
+        Remedy.REBUILD,
+        False,
+    ),
+    "a sync that is not recorded": (
+        lambda world: world.query("DELETE FROM meta.table_sync"),
+        "is recorded, though the files are complete",
+        Remedy.REBUILD,
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize(("break_it", "what", "remedy", "deep"), CASES.values(), ids=CASES.keys())
+def test_it_is_found_and_its_remedy_mends_it(
+    world: World, break_it: Callable[[World], object], what: str, remedy: Remedy, deep: bool
+) -> None:
+    world.sync(TABLE)
+    assert _findings(world, deep=True) == []
+    break_it(world)
+    if deep:
+        assert [finding.remedy for finding in _findings(world)] in ([], [Remedy.SYNC])
+    findings = _findings(world, deep=deep)
+    named = [finding for finding in findings if what in finding.what]
+    assert [(finding.table, finding.remedy) for finding in named] == [(TABLE, remedy)]
+    # one remedy for all there is to say of one fault
+    assert {finding.remedy for finding in findings} == {remedy}
+    _mend(world, remedy)
+    assert _findings(world, deep=True) == []
+    world.check(TABLE)
+
+
+def test_a_table_never_synced(world: World) -> None:
+    assert _findings(world) == [Finding(TABLE, "it was never synced", Remedy.SYNC)]
+
+
+def test_periods_of_an_older_shape_are_only_mentioned(world: World) -> None:
+    world.sync(TABLE)
+    world.universe.drop_period(TABLE, tid="2020")
+    world.universe.change_dimensions(TABLE)
+    world.sync(TABLE)
+    (finding,) = _findings(world, deep=True)
+    assert finding.remedy is Remedy.NONE
+    assert finding.what.startswith("1 periods are kept in the shape the table had before")
+    assert finding.what.endswith("2020")
+
+
+def test_a_kept_period_is_in_order(world: World) -> None:
+    world.sync(TABLE)
+    world.universe.drop_period(TABLE, tid="2020")
+    world.sync(TABLE)
+    assert _findings(world, deep=True) == []
+
+
+def test_a_damaged_kept_period_cannot_be_mended_and_is_said_to_be_so(world: World) -> None:
+    world.sync(TABLE)
+    world.universe.drop_period(TABLE, tid="2022")
+    world.sync(TABLE)
+    _cut(world)
+    (finding,) = _findings(world)
+    assert finding.remedy is Remedy.NONE
+    assert "2022.parquet" in finding.what
+    assert "no longer published" in finding.what
+
+
+def test_nothing_is_written_by_looking(world: World) -> None:
+    world.sync(TABLE)
+    files, versions = world.files(TABLE), world.versions(TABLE)
+    _findings(world, deep=True)
+    assert (world.files(TABLE), world.versions(TABLE)) == (files, versions)
