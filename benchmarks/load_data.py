@@ -123,13 +123,20 @@ def loads(partitions: PartitionStore) -> list[Load]:
 
 
 def make(folder: Path, size: Size) -> dict[str, Any]:
-    """Write everything into the folder; returns what a table must hold, by the partitions that are loaded into it."""
+    """Write everything into the folder; returns what a table must hold, by what was loaded last.
+
+    ``since`` is the first day of what is loaded.
+    """
     held = _write(folder, size, None, size.periods)
     facts = {"held": held}
     for revision in REVISIONS:
         # a revision has other values, and other rows
         facts[f"revision-{revision}"] = held | _write(folder, size, revision, size.replaced)
-    return {name: asdict(Facts.of_all(parts.values())) for name, parts in facts.items()}
+    since = {"held": size.periods[0]}
+    return {
+        name: {**asdict(Facts.of_all(parts.values())), "since": tid(since.get(name, size.replaced[0]))}
+        for name, parts in facts.items()
+    }
 
 
 def _write(folder: Path, size: Size, revision: int | None, periods: Iterable[str]) -> dict[str, Facts]:

@@ -19,6 +19,7 @@ from typing import Any
 
 import psycopg2.extras
 import pyarrow.parquet as pq
+import pytest
 from psycopg2 import sql
 
 from varro_assets.engine import content, postgres
@@ -33,6 +34,13 @@ from varro_assets.statbank.sync_report import SyncReport
 from varro_assets_tests.conftest import Recorder
 
 Rows = Counter[tuple[Any, ...]]
+
+
+def slowly(*cases: Any) -> list[Any]:
+    """Cases of a parametrised test that run among the slow ones."""
+    return [pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=pytest.mark.slow) for case in cases]
+
+
 _MONTHS = {"M": 1, "K": 3, "H": 6}
 
 
@@ -47,6 +55,7 @@ class World:
     simulator: Simulator
     sources: Sources
     observer: Recorder = field(default_factory=Recorder)
+    _connection: Connection | None = field(default=None, init=False, repr=False)
 
     @property
     def universe(self) -> Universe:
@@ -68,8 +77,11 @@ class World:
             yield connection
 
     def query(self, statement: str | sql.Composable, *values: Any) -> list[tuple[Any, ...]]:
-        """Rows of a query."""
-        with self.database() as connection, connection.cursor() as cursor:
+        """Rows of a query, by a connection that is kept open."""
+        if self._connection is None or self._connection.closed:
+            self._connection = postgres.connect(self.sources.warehouse, "oracle")
+            self._connection.autocommit = True
+        with self._connection.cursor() as cursor:
             cursor.execute(statement, values or None)
             return cursor.fetchall() if cursor.description else []
 

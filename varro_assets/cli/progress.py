@@ -74,7 +74,6 @@ class ProgressWatcher(Watcher):
         """Draw while so many tables are worked on."""
         with self._progress:
             self._tables = self._progress.add_task("tables", total=count, detail="")
-            self._periods = self._progress.add_task("periods", total=None, detail="")
             yield
 
     @contextmanager
@@ -82,7 +81,9 @@ class ProgressWatcher(Watcher):
         """One table is at work."""
         self._rows = 0
         if self._periods is not None:
-            self._progress.reset(self._periods, total=None, description=name, detail="asking what is published")
+            # a new one: a bar whose length was known cannot be made unknown again
+            self._progress.remove_task(self._periods)
+        self._periods = self._progress.add_task(name, total=None, detail="asking what is published")
         yield
         if self._tables is not None:
             self._progress.advance(self._tables)

@@ -6,8 +6,7 @@ What belongs here: starting things together. Each thing itself is elsewhere.
 from __future__ import annotations
 
 import contextlib
-import signal
-import subprocess
+import socket
 import sys
 from typing import Annotated
 
@@ -15,10 +14,11 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from varro_assets.cli import progress, syncing
+from varro_assets.cli import foreground, progress, syncing
 from varro_assets.cli.session import Session, session
 from varro_assets.engine import postgres
 from varro_assets.engine.provision import Warehouse
+from varro_assets.errors import ConfigurationError
 from varro_assets.settings import SIMULATOR
 from varro_assets.statbank import catalog, due
 from varro_assets.warehouse import open_warehouse
@@ -69,25 +69,15 @@ def up(
 ) -> None:
     """Run Postgres and Dagster (UI, schedules, sensors, backfills) until Ctrl-C."""
     here = session(context)
+    _refuse_taken(port)
     with here.publisher() as settings, open_warehouse(settings) as warehouse:
         if settings.dst_api_url != here.settings.dst_api_url and here.settings.dst_api_url == SIMULATOR:
             here.say(f"Simulated StatBank at {settings.dst_api_url}")
         here.say(f"Dagster at [bold]http://127.0.0.1:{port}[/] (Ctrl-C ends it)")
         with here.dagster_environment(settings, warehouse) as environment:
-            command = [
-                sys.executable,
-                "-m",
-                "dagster",
-                "dev",
-                *_target(here),
-                "-h",
-                "127.0.0.1",
-                "-p",
-                str(port),
-            ]
+            arguments = ["dev", *_target(here), "-h", "127.0.0.1", "-p", str(port)]
             # its own folder: `dagster dev` writes to the working directory
-            with subprocess.Popen(command, env=environment, cwd=settings.dagster_home) as process:
-                code = _wait(process)
+            code = foreground.run([sys.executable, "-m", "dagster", *arguments], environment, settings.dagster_home)
     raise typer.Exit(code)
 
 
@@ -97,15 +87,18 @@ def _target(here: Session) -> list[str]:
     return ["-w", str(workspace)] if workspace.is_file() else ["-m", "varro_assets.definitions"]
 
 
-def _wait(process: subprocess.Popen[bytes]) -> int:
-    """Pass Ctrl-C and TERM on and wait for an orderly end, so that the server is stopped after its users."""
-    signal.signal(signal.SIGTERM, lambda *_: process.send_signal(signal.SIGINT))
-    while True:
+def _refuse_taken(port: int) -> None:
+    with socket.socket() as attempt:
+        attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            return process.wait()
-        except KeyboardInterrupt:
-            # the terminal has sent it to the whole group already
-            continue
+            attempt.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise ConfigurationError(
+                "serve the UI at port",
+                on=str(port),
+                got=(error.strerror or str(error)).lower(),
+                todo="Choose another with --port.",
+            ) from None
 
 
 def _say_sample(here: Session, warehouse: Warehouse) -> None:

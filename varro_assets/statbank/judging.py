@@ -17,9 +17,9 @@ SHRINK = 0.5
 """A held period that comes back with less than this part of its rows is not believed at first."""
 
 
-def same(old: PartitionInfo | None, new: PartitionInfo) -> bool:
+def same(old: PartitionInfo, new: PartitionInfo) -> bool:
     """Whether the two hold the same content in the same shape."""
-    return old is not None and (old.content_hash, old.shape_hash) == (new.content_hash, new.shape_hash)
+    return (old.content_hash, old.shape_hash) == (new.content_hash, new.shape_hash)
 
 
 def intact(part: PartitionInfo) -> bool:

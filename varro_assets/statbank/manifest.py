@@ -8,7 +8,7 @@ API.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -74,6 +74,17 @@ def read_complete(store: PartitionStore, held: Mapping[str, PartitionInfo]) -> M
             return state
         got = f"{len(lacking)} of its periods have no file of the last complete sync: {', '.join(lacking[:3])}"
     raise DamagedPartition("rebuild table", on=store.dataset, got=got, todo=f"varro sync {store.dataset}")
+
+
+def readable(store: PartitionStore, on_damaged: Callable[[DamagedPartition], None]) -> dict[str, PartitionInfo]:
+    """Every period file that can be read; told of each that cannot."""
+    held = {}
+    for code in store.periods():
+        try:
+            held[code] = store.info(code)
+        except DamagedPartition as error:
+            on_damaged(error)
+    return held
 
 
 def sweep(folder: Path) -> None:

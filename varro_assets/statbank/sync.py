@@ -7,7 +7,7 @@ fetch is `planning`'s, how is `fetching`'s, into Postgres is `loading`'s.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -211,7 +211,7 @@ class _Sync:
             return None
 
     def _held(self) -> dict[str, PartitionInfo]:
-        return _readable(self.store, lambda error: self.observer.message(f"{error.problem} It counts as not held."))
+        return manifest.readable(self.store, lambda error: self.observer.message(f"{error.problem} It is not held."))
 
     def _source(self) -> str:
         known = self.sources.catalogue.read()
@@ -339,14 +339,15 @@ class _Sync:
     # -- putting in place ------------------------------------------------------------------------------------------
 
     def _put_in_place(self, staged: Mapping[str, PartitionInfo], held: Mapping[str, PartitionInfo]) -> None:
-        for code, part in staged.items():
-            old = held.get(code)
-            now = old if old is not None and self._stays(old, part) else self.store.promote(part)
-            self.report.settle(code, judging.outcome(self._before.get(code), now), now)
+        now = {code: held[code] for code, part in staged.items() if self._stays(held.get(code), part)}
+        promoted = self.store.promote_all(part for code, part in staged.items() if code not in now)
+        now |= {part.period: part for part in promoted}
+        for code in staged:
+            self.report.settle(code, judging.outcome(self._before.get(code), now[code]), now[code])
             self._settled.append(code)
 
-    def _stays(self, old: PartitionInfo, new: PartitionInfo) -> bool:
-        if not judging.same(old, new):
+    def _stays(self, old: PartitionInfo | None, new: PartitionInfo) -> bool:
+        if old is None or not judging.same(old, new):
             return False
         # so its footer says; a full refresh is also what mends a file that does not hold what it states
         full = self.report.plan is not None and self.report.plan.fetch.get(new.period) is Reason.FULL
@@ -388,17 +389,7 @@ class _Sync:
 
 def held_periods(sources: Sources, table: str) -> dict[str, PartitionInfo]:
     """Every readable period file of a table."""
-    return _readable(sources.store(table), lambda _error: None)
-
-
-def _readable(store: PartitionStore, on_damaged: Callable[[DamagedPartition], None]) -> dict[str, PartitionInfo]:
-    held = {}
-    for code in store.periods():
-        try:
-            held[code] = store.info(code)
-        except DamagedPartition as error:
-            on_damaged(error)
-    return held
+    return manifest.readable(sources.store(table), lambda _error: None)
 
 
 def _subject_path(sources: Sources, table: str) -> str | None:

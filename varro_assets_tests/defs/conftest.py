@@ -132,10 +132,6 @@ class Lab:
         errors = [event.step_failure_data.error for event in result.all_events if event.is_step_failure]
         return "\n".join(error.to_string() for error in errors if error)
 
-    def failure(self, result: Any) -> Any:
-        """What the failed step says."""
-        return next(event.step_failure_data for event in result.all_events if event.is_step_failure)
-
     def query(self, statement: str) -> list[tuple[Any, ...]]:
         """Ask the warehouse."""
         url = make_url(self.sources.warehouse.get_secret_value()).set(drivername="postgresql")

@@ -196,7 +196,7 @@ class TestLostLock:
     ) -> None:
         world.sync("KORD1")
         world.universe.restate("KORD1")
-        write = PartitionStore.promote
+        write = PartitionStore.promote_all
 
         def swept(self: PartitionStore, staged: Any) -> Any:
             _terminate(world.sources.warehouse, "varro lock KORD1%")
@@ -204,7 +204,7 @@ class TestLostLock:
             return write(self, staged)
 
         with monkeypatch.context() as patch:
-            patch.setattr(PartitionStore, "promote", swept)
+            patch.setattr(PartitionStore, "promote_all", swept)
             with pytest.raises(DatabaseUnavailable):
                 world.sync("KORD1", scope=FULL)
         world.sync("KORD1", scope=FULL)

@@ -12,7 +12,7 @@ from varro_assets.engine import periods, postgres
 from varro_assets.simulator.cube import Code, Dimension
 from varro_assets.statbank import facts
 from varro_assets.statbank.models import TableInfo
-from varro_assets_tests.oracle import World
+from varro_assets_tests.oracle import World, slowly
 
 AWKWARD = [
     "x" * 1000,
@@ -56,10 +56,8 @@ def test_the_table(world: World) -> None:
     ("table", "tid_type", "frequency"),
     [
         ("HISB7", "int4range", "other"),
-        ("BARLOV1", "text", "other"),
         ("IDRTIL01", "text", "other"),
-        ("METROX1", "date", "weekly"),
-        ("KORN2", "date", "half-yearly"),
+        *slowly(("BARLOV1", "text", "other"), ("METROX1", "date", "weekly"), ("KORN2", "date", "half-yearly")),
     ],
 )
 def test_the_type_of_tid(world: World, table: str, tid_type: str, frequency: str) -> None:

@@ -13,7 +13,7 @@ from varro_assets.engine import files, period_table
 from varro_assets.engine.partitions import PartitionStore
 from varro_assets.engine.period_table import PeriodTables
 from varro_assets.engine.planning import Scope
-from varro_assets.errors import DamagedPartition, PublisherChanged
+from varro_assets.errors import DamagedPartition, DatabaseUnavailable, PublisherChanged
 from varro_assets.statbank import manifest, sync
 from varro_assets.statbank.due import State
 from varro_assets.statbank.fetching import BatchSize
@@ -21,7 +21,7 @@ from varro_assets.statbank.loading import FactLoader
 from varro_assets.statbank.sync import load_table
 from varro_assets.statbank.sync_report import Outcome
 from varro_assets_tests.conftest import Recorder
-from varro_assets_tests.oracle import World
+from varro_assets_tests.oracle import World, slowly
 
 FULL = Scope(full=True)
 
@@ -50,7 +50,7 @@ def _hole(path: Path) -> None:
 
 
 class TestDamagedFiles:
-    @pytest.mark.parametrize("damage", [_truncate, _garbage, _empty, _of_another_period, Path.unlink])
+    @pytest.mark.parametrize("damage", [_truncate, Path.unlink, *slowly(_garbage, _empty, _of_another_period)])
     def test_a_published_period_is_fetched_again(self, world: World, damage: Callable[[Path], None]) -> None:
         world.sync("BY1")
         damage(world.folder("BY1") / "2018.parquet")
@@ -70,7 +70,7 @@ class TestDamagedFiles:
         world.sync("BY1")
         world.check("BY1")
 
-    @pytest.mark.parametrize("damage", [_truncate, _garbage])
+    @pytest.mark.parametrize("damage", [_truncate, *slowly(_garbage)])
     def test_a_kept_period_is_reported_and_its_rows_stay(self, world: World, damage: Callable[[Path], None]) -> None:
         world.sync("BY1")
         before = world.universe.table("BY1")
@@ -250,11 +250,30 @@ def _before(owner: Any, name: str, calls: int = 1) -> Callable[[pytest.MonkeyPat
     return install
 
 
+def _promoting(files: int) -> Callable[[pytest.MonkeyPatch], None]:
+    """Crash when so many files have taken their place."""
+
+    def install(patch: pytest.MonkeyPatch) -> None:
+        original, seen = Path.replace, []
+
+        def crashing(self: Path, target: Path) -> Path:
+            result = original(self, target)
+            if target.suffix == ".parquet":
+                seen.append(target)
+                if len(seen) == files:
+                    raise Crash(target.name)
+            return result
+
+        patch.setattr(Path, "replace", crashing)
+
+    return install
+
+
 CRASHES = {
     "before the first request": _before(sync.fetching, "fetch"),
     "while a batch is staged": _before(sync.fetching.bulk, "split", 2),
-    "after one file took its place": _after(PartitionStore, "promote", 1),
-    "after three files took their place": _after(PartitionStore, "promote", 3),
+    "after one file took its place": _promoting(1),
+    "after three files took their place": _promoting(3),
     "after all data, before the manifest": _before(manifest, "write"),
     "in the middle of writing the manifest": _before(files.os, "fsync"),
     "after the manifest, before the load": _after(manifest, "write"),
@@ -269,7 +288,16 @@ CRASHES = {
 }
 
 
-@pytest.mark.parametrize("crash", CRASHES.values(), ids=CRASHES.keys())
+SAME_AS_IN_A_LATER_SYNC = {
+    "before the first request",
+    "in the middle of writing the manifest",
+    "between two copies",
+    "while indexing",
+    "after the description, before the record",
+    "after the record",
+}
+
+
 class TestCrash:
     """Whatever was interrupted, the same command heals it."""
 
@@ -286,11 +314,19 @@ class TestCrash:
                 return True
         return False
 
+    @pytest.mark.parametrize(
+        "crash",
+        [
+            pytest.param(crash, id=name, marks=pytest.mark.slow if name in SAME_AS_IN_A_LATER_SYNC else [])
+            for name, crash in CRASHES.items()
+        ],
+    )
     def test_in_a_first_load(self, world: World, crash: Callable[[pytest.MonkeyPatch], None]) -> None:
         self._crash(world, crash)
         world.sync("KORD1")
         world.check("KORD1")
 
+    @pytest.mark.parametrize("crash", CRASHES.values(), ids=CRASHES.keys())
     def test_in_a_later_sync(self, world: World, crash: Callable[[pytest.MonkeyPatch], None]) -> None:
         world.sync("KORD1")
         before = world.universe.table("KORD1")
@@ -306,6 +342,7 @@ class TestCrash:
         world.check("KORD1")
 
     @pytest.mark.slow
+    @pytest.mark.parametrize("crash", CRASHES.values(), ids=CRASHES.keys())
     def test_in_a_change_of_shape(self, world: World, crash: Callable[[pytest.MonkeyPatch], None]) -> None:
         world.sync("KORD1")
         before = world.universe.table("KORD1")
@@ -319,6 +356,7 @@ class TestCrash:
         world.check("KORD1", left={"2020": before})
 
     @pytest.mark.slow
+    @pytest.mark.parametrize("crash", CRASHES.values(), ids=CRASHES.keys())
     def test_in_a_change_of_shape_that_is_taken_back(
         self, world: World, crash: Callable[[pytest.MonkeyPatch], None]
     ) -> None:
@@ -344,7 +382,7 @@ def test_a_refill_after_a_crash_in_the_middle_of_a_change_of_shape_is_refused(wo
     world.sync("KORD1")
     world.universe.change_dimensions("KORD1")
     with pytest.MonkeyPatch.context() as patch:
-        _after(PartitionStore, "promote", 3)(patch)
+        _promoting(3)(patch)
         with pytest.raises(Crash):
             world.sync("KORD1")
     rows = world.rows("KORD1")
@@ -356,8 +394,6 @@ def test_a_refill_after_a_crash_in_the_middle_of_a_change_of_shape_is_refused(wo
 
 
 def test_the_backend_that_dies_in_the_middle_of_a_copy(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    from varro_assets.errors import DatabaseUnavailable
-
     world.sync("STRAF42")
     versions = world.versions("STRAF42")
     world.universe.restate("STRAF42")

@@ -50,6 +50,7 @@ def test_postgres_takes_every_span_as_it_is_written(warehouse_url: str, codes: l
 
 
 @given(st.integers(0, 2**31 - 2), st.integers(0, 2**31 - 2), st.integers(0, 2**31 - 2))
+@settings(deadline=None)
 def test_a_span_holds_the_numbers_its_code_says(low: int, high: int, number: int) -> None:
     def holds(span: str | None) -> bool:
         if span is None:
@@ -63,12 +64,14 @@ def test_a_span_holds_the_numbers_its_code_says(low: int, high: int, number: int
 
 
 @given(st.text(max_size=200))
+@settings(deadline=None)
 def test_any_code_has_a_span_or_none(code: str) -> None:
     span = facts.code_span(code)
     assert span is None or code[0].isdigit()
 
 
 @given(st.text(min_size=1, max_size=60))
+@settings(deadline=None)
 def test_any_variable_has_a_plain_name(variable: str) -> None:
     name = facts.column_name(variable)
     assert name

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import tomlkit
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from varro_assets import follow
@@ -39,6 +39,7 @@ def laid_out(entries: list[str], comments: list[str], multiline: bool) -> str:
 
 
 @given(_lists, _lists, st.data(), st.lists(_comments, min_size=6, max_size=6), st.booleans())
+@settings(deadline=None)
 def test_a_change_does_what_it_says(
     file: Path, before: list[str], more: list[str], data: st.DataObject, comments: list[str], multiline: bool
 ) -> None:
@@ -58,6 +59,7 @@ def test_a_change_does_what_it_says(
 
 
 @given(st.lists(_ids, unique=True, max_size=20), _lists, _lists)
+@settings(deadline=None)
 def test_any_choice(tables: list[str], entries: list[str], excluded: list[str]) -> None:
     spec = FollowFile.model_validate({"tables": {"follow": entries, "exclude": excluded}})
     chosen = spec.resolve(tables, {})

@@ -46,6 +46,7 @@ codes = st.one_of(_dated(), _spans(), seasons, _texts.filter(_is_period))
 
 
 @given(st.one_of(st.text(), _looks_like_a_code, _texts))
+@settings(deadline=None)
 def test_any_text_is_a_period_or_refused_by_name(text: str) -> None:
     try:
         period = periods.parse(text)
@@ -59,6 +60,7 @@ def test_any_text_is_a_period_or_refused_by_name(text: str) -> None:
 
 
 @given(codes)
+@settings(deadline=None)
 def test_a_period_ends_after_it_starts(code: str) -> None:
     period = periods.parse(code)
     if period.kind is Kind.TEXT:
@@ -70,6 +72,7 @@ def test_a_period_ends_after_it_starts(code: str) -> None:
 
 
 @given(st.lists(codes, max_size=12))
+@settings(deadline=None)
 def test_the_order_is_total_and_of_sets(some: list[str]) -> None:
     ordered = periods.in_order(some)
     assert sorted(ordered) == sorted(set(some))
@@ -79,6 +82,7 @@ def test_the_order_is_total_and_of_sets(some: list[str]) -> None:
 
 
 @given(codes)
+@settings(deadline=None)
 def test_a_file_name_leads_back_to_its_period(code: str) -> None:
     stem = periods.file_stem(code)
     assert periods.period_of(stem) == code
@@ -89,11 +93,13 @@ def test_a_file_name_leads_back_to_its_period(code: str) -> None:
 
 
 @given(st.sets(codes, min_size=2, max_size=8))
+@settings(deadline=None)
 def test_no_two_periods_share_a_file(some: set[str]) -> None:
     assert len({periods.file_stem(code) for code in some}) == len(some)
 
 
 @given(st.text(max_size=60))
+@settings(deadline=None)
 def test_any_name_belongs_to_one_period_or_to_none(stem: str) -> None:
     try:
         code = periods.period_of(stem)
@@ -103,6 +109,7 @@ def test_any_name_belongs_to_one_period_or_to_none(stem: str) -> None:
 
 
 @given(st.one_of(st.lists(_dated(), max_size=8), st.lists(_spans(), max_size=8), st.lists(codes, max_size=8)))
+@settings(deadline=None)
 def test_the_chosen_type_has_one_value_per_code(some: list[str]) -> None:
     chosen = periods.tid_type(some)
     values = {periods.parse(code).database_value(chosen) for code in some}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from varro_assets.engine import periods
@@ -23,6 +23,7 @@ _scopes = st.builds(
 
 
 @given(_sets, _sets, _scopes, st.booleans(), st.none() | _sets)
+@settings(deadline=None)
 def test_any_plan(published: set[str], held: set[str], scope: Scope, reshaped: bool, trusted: set[str] | None) -> None:
     made = plan(published, held, scope, reshaped=reshaped, trusted=trusted)
     fetch = set(made.fetch)
@@ -42,6 +43,7 @@ def test_any_plan(published: set[str], held: set[str], scope: Scope, reshaped: b
 
 
 @given(_sets, _sets)
+@settings(deadline=None)
 def test_after_a_plan_is_carried_out_nothing_is_new(published: set[str], held: set[str]) -> None:
     first = plan(published, held)
     again = plan(published, held | set(first.fetch), Scope(trailing=0))
@@ -49,6 +51,7 @@ def test_after_a_plan_is_carried_out_nothing_is_new(published: set[str], held: s
 
 
 @given(st.lists(_months, unique=True, max_size=60), st.data())
+@settings(deadline=None)
 def test_segments_hold_exactly_what_is_wanted(stored: list[str], data: st.DataObject) -> None:
     wanted = data.draw(st.sets(st.sampled_from(stored))) if stored else set()
     ranges = segments(stored, wanted)

@@ -1,0 +1,68 @@
+"""``varro demo`` as a newcomer runs it, twice, and what can be done with what it leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from varro_assets_tests.e2e.conftest import Home, make_home
+from varro_assets_tests.postgres_fixture import reachable
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def home() -> Iterator[Home]:
+    with reachable() as folder:
+        made = make_home(folder / "home")
+        yield made
+        made.end()
+
+
+@pytest.fixture(scope="module")
+def first(home: Home) -> str:
+    return home.good("demo")
+
+
+def test_it_syncs_every_table_and_shows_a_result(first: str) -> None:
+    assert "17 of 17 tables in" in first
+    assert "267,500 rows in" in first
+    for region in ("Hovedstaden", "Sjælland", "Syddanmark", "Midtjylland", "Nordjylland"):
+        assert f"Region {region}" in first
+    for command in ("varro --demo up", "varro --demo psql", "varro --demo show FOLK1A", "varro search befolkning"):
+        assert command in first
+
+
+def test_what_is_to_be_copied_is_not_broken_over_lines(first: str, home: Home) -> None:
+    assert f"Parquet: {home.folder}/data/demo/data/dst/statbank_tables\n" in first
+    assert " WHERE f.tid = (SELECT max(tid) FROM fact.folk1a)\n" in first
+
+
+def test_a_second_time_nothing_is_fetched_and_it_says_so(first: str, home: Home) -> None:
+    second = home.good("demo")
+    assert "Everything is up to date: 17 tables as published (1 request, nothing fetched)." in second
+    assert second.split("Population of")[1] == first.split("Population of")[1]
+
+
+def test_nothing_of_it_touches_the_users_own_project(first: str, home: Home) -> None:
+    assert "17 of 17" in first
+    assert {path.name for path in home.folder.iterdir()} == {"dagster_home", "data", "varro.toml", "workspace.yaml"}
+    assert [path.name for path in (home.folder / "dagster_home").iterdir()] == ["dagster.yaml"]
+    assert [path.name for path in (home.folder / "data").iterdir()] == ["demo"]
+
+
+def test_nothing_is_left_running(first: str, home: Home) -> None:
+    assert "17 of 17" in first
+    assert home.processes() == []
+
+
+def test_the_results_can_be_asked_read_only(first: str, home: Home) -> None:
+    assert "17 of 17" in first
+    assert "253582" in home.good("--demo", "psql", "-c", "SELECT count(*) FROM fact.folk1a")
+    assert home("--demo", "psql", "-c", "DROP TABLE fact.folk1a").returncode != 0
+
+
+def test_all_is_well(first: str, home: Home) -> None:
+    assert "17 of 17" in first
+    assert "All is well: 17 tables" in home.good("--demo", "doctor", "--deep")
