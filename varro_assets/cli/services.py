@@ -16,6 +16,7 @@ from rich.table import Table
 
 from varro_assets.cli import foreground, progress, syncing
 from varro_assets.cli.session import Session, session
+from varro_assets.cli.wish import Wish
 from varro_assets.engine import postgres
 from varro_assets.engine.provision import Warehouse
 from varro_assets.errors import ConfigurationError
@@ -52,7 +53,6 @@ def demo(context: typer.Context) -> None:
         work = {table: state for table, state in states.items() if state is not due.State.CURRENT}
         if work:
             from varro_assets.cli.running import run_all
-            from varro_assets.cli.wish import Wish
 
             with here.dagster_environment(settings, warehouse):
                 if run_all(here, settings, sources, poll.catalogue, work, Wish()):

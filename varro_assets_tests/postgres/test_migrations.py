@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections.abc import Iterator
 
 import pytest
 from pydantic import SecretStr
@@ -14,7 +15,7 @@ from varro_assets.warehouse import prepare
 
 
 @pytest.fixture
-def connection(warehouse_url: str) -> object:
+def connection(warehouse_url: str) -> Iterator[postgres.Connection]:
     with contextlib.closing(postgres.connect(SecretStr(warehouse_url), "test")) as opened:
         yield opened
 

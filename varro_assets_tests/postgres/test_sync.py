@@ -7,7 +7,7 @@ import math
 import pytest
 
 from varro_assets.engine.planning import Reason, Scope
-from varro_assets.simulator import Simulator
+from varro_assets.errors import ForeignSource
 from varro_assets.simulator.table import Table
 from varro_assets.statbank.due import State
 from varro_assets.statbank.sync_report import Outcome
@@ -269,9 +269,7 @@ class TestShape:
         world.check("HISB7")
 
 
-def test_a_foreign_source_is_refused(world: World, simulator: Simulator) -> None:
-    from varro_assets.errors import ForeignSource
-
+def test_a_foreign_source_is_refused(world: World) -> None:
     world.sync("KORD1")
     files = world.files("KORD1")
     text = (world.folder("KORD1") / "manifest.json").read_text("utf-8")
