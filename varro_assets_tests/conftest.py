@@ -1,4 +1,4 @@
-"""Fixtures shared by all tests: a simulated StatBank, a real Postgres, a home, and the recorded material if it is there."""
+"""Fixtures shared by all tests: a simulated StatBank, a real Postgres, a home, the recorded material if it is there."""
 
 from __future__ import annotations
 

@@ -141,7 +141,7 @@ def _show_held(here: Session, catalogue: Catalogue, sources: Sources, entry: Cat
         here.say(f"\nFollowed, never synced: [bold]{here.command} sync {entry.id}[/]")
         return
     state = due.states([entry.id], catalogue, {entry.id: row}, sources.tables_dir)[entry.id]
-    known = manifest.read(folder)
+    known = manifest.read_usable(folder)
     here.say(f"\nheld       {len(held)} periods, {number(row.rows)} rows, {size(sum(p.bytes for p in held.values()))}")
     when = row.synced_at.replace("T", " ").replace("Z", " UTC")
     here.say(f"synced     {when}, as published {row.updated.replace('T', ' ')}: {state}")

@@ -12,7 +12,8 @@ from varro_assets.cli.progress import Line, ProgressWatcher, Stopwatch
 from varro_assets.cli.runs import Launcher, Outcome, dagster_instance
 from varro_assets.cli.session import Session
 from varro_assets.cli.wish import Wish
-from varro_assets.errors import UnknownTable, VarroError
+from varro_assets.defs.catalogue import report_poll
+from varro_assets.errors import DamagedPartition, UnknownTable, VarroError
 from varro_assets.follow import read as read_follow_file
 from varro_assets.settings import Settings
 from varro_assets.statbank import catalog, manifest
@@ -40,6 +41,7 @@ def run_all(
     total = Stopwatch()
     try:
         with dagster_instance() as instance, watcher.over(len(work)):
+            report_poll(instance, catalogue, len(here.followed(catalogue)))
             launcher = Launcher(instance, settings, sources, watcher)
             for table, state in work.items():
                 with watcher.table(table):
@@ -70,8 +72,8 @@ def _run_table(
 ) -> Line:
     watch = Stopwatch()
     try:
-        if state is State.REFILL and not wish.insists:
-            outcome, note = _refill(launcher, sources, table), "filled from parquet, no request"
+        if state is State.REFILL and not wish.insists and (periods := _refillable(sources, table)):
+            outcome, note = launcher.load(table, periods), "filled from parquet, no request"
         else:
             outcome, note = _sync(launcher, settings, sources, catalogue, table, wish), ""
     except VarroError as error:
@@ -79,10 +81,14 @@ def _run_table(
     return Line(table, watch.seconds, outcome.report, outcome.error, note)
 
 
-def _refill(launcher: Launcher, sources: Sources, table: str) -> Outcome:
-    state = manifest.read(sources.store(table).folder)
+def _refillable(sources: Sources, table: str) -> list[str]:
+    """The periods a fact table can be filled with, from files alone; none where files are missing or damaged."""
     held = syncs.held_periods(sources, table)
-    return launcher.load(table, [*held, *(state.info.tids if state else ())])
+    try:
+        state = manifest.read_complete(sources.store(table), held)
+    except DamagedPartition:
+        return []
+    return [*held, *state.info.tids]
 
 
 def _sync(
@@ -94,7 +100,7 @@ def _sync(
         raise UnknownTable("describe table", on=table, got=failed.get(table, "the publisher gave no description"))
     options = read_follow_file(settings.follow_file).options(table)
     held = syncs.held_periods(sources, table)
-    plan = syncs.make_plan(info, held, wish.scope(options), manifest.read(sources.store(table).folder))
+    plan = syncs.make_plan(info, held, wish.scope(options), manifest.read_usable(sources.store(table).folder))
     return launcher.sync(table, [*info.tids, *held], list(plan.fetch), wish.config())
 
 

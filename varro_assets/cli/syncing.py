@@ -157,7 +157,7 @@ def _plan(settings: Settings, sources: Sources, table: str, wish: Wish) -> tuple
         info, raw = sources.client.tableinfo(table)
         sources.catalogue.write_tableinfo(table, raw)
     options = read_follow_file(settings.follow_file).options(table)
-    state = manifest.read(sources.store(table).folder)
+    state = manifest.read_usable(sources.store(table).folder)
     return info, syncs.make_plan(info, syncs.held_periods(sources, table), wish.scope(options), state)
 
 

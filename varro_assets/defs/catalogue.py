@@ -5,9 +5,18 @@ What belongs here: the spec and the op body around `statbank.catalog.poll`.
 
 # no `from __future__ import annotations` here: Dagster reads the annotations of op bodies at definition time
 
+from datetime import datetime
 from typing import Any
 
-from dagster import AssetExecutionContext, AssetsDefinition, MaterializeResult, MetadataValue, asset
+from dagster import (
+    AssetExecutionContext,
+    AssetMaterialization,
+    AssetsDefinition,
+    DagsterInstance,
+    MaterializeResult,
+    MetadataValue,
+    asset,
+)
 
 from varro_assets import follow
 from varro_assets.defs import keys
@@ -62,3 +71,12 @@ def catalogue_asset(settings: Settings) -> AssetsDefinition:
         )
 
     return statbank_catalog
+
+
+def report_poll(instance: DagsterInstance, catalogue: catalog.Catalogue, followed: int) -> None:
+    """Report a poll that was made outside a run, unless Dagster knows of it."""
+    latest = instance.get_latest_materialization_event(keys.CATALOGUE)
+    if latest is not None and latest.timestamp >= datetime.fromisoformat(catalogue.fetched_at).timestamp():
+        return
+    metadata: dict[str, Any] = {"tables": len(catalogue.entries), "followed": followed, "source": catalogue.source}
+    instance.report_runless_asset_event(AssetMaterialization(keys.CATALOGUE, metadata=metadata))

@@ -59,6 +59,14 @@ def read(folder: Path) -> Manifest | None:
         ) from error
 
 
+def read_usable(folder: Path) -> Manifest | None:
+    """The manifest; None also where it is damaged, since the next sync writes it anew."""
+    try:
+        return read(folder)
+    except DamagedPartition:
+        return None
+
+
 def read_complete(store: PartitionStore, held: Mapping[str, PartitionInfo]) -> Manifest:
     """The manifest, if every period of that complete sync is there, in the shape it then had.
 

@@ -30,7 +30,7 @@ def _commands() -> list[str]:
 
 def test_every_make_target_of_the_readme_is_one() -> None:
     makefile = (PROJECT / "Makefile").read_text(encoding="utf-8")
-    named = {match for match in re.findall(r"`?make ([a-z-]+)", README)}
+    named = set(re.findall(r"`?make ([a-z-]+)", README))
     assert {"demo", "test", "check", "bench"} <= named
     for target in named:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
@@ -58,7 +58,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         shutil.copyfile(PROJECT / name, folder / name)
     (folder / ".env").write_text("DST_API_URL=simulator\nDST_API_SLEEP_SECONDS=0\n", encoding="utf-8")
     assert _run(folder, "varro demo").returncode == 0  # what `make demo` runs once it has installed
-    yield folder
+    return folder
 
 
 def _run(home: Path, command: str) -> subprocess.CompletedProcess[str]:
