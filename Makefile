@@ -20,7 +20,7 @@ test: $(VENV)/.installed-dev  ## The default tests (under 5 minutes on 2 cores)
 	$(BIN)/pytest -n 2 -m "not slow and not browser"
 
 test-slow: $(VENV)/.installed-dev  ## The longer ones: crashes, a whole `dagster dev`, a real browser
-	$(BIN)/pytest -n 2 -m "slow or browser"
+	$(BIN)/pytest -n 2 --dist loadfile -m "slow or browser"
 
 check: $(VENV)/.installed-dev  ## Lint, types, architecture, Dagster definitions
 	$(BIN)/ruff check .
