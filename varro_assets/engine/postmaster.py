@@ -184,13 +184,16 @@ def _closed_to(account: Account, folder: Path) -> Path | None:
         return folder
     for path, words in ((folder, ("ls", "-d", f"{folder}/.")), (program, (program, "--version"))):
         with named_errors("step down from root to run", path):
-            tried = subprocess.run(
-                account.command(*words),
-                check=False,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                **account.child_options(),
-            )
+            try:
+                tried = subprocess.run(
+                    account.command(*words),
+                    check=False,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    **account.child_options(),
+                )
+            except PermissionError:
+                return path
         if tried.returncode != 0:
             return path
     return None
