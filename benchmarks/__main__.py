@@ -28,7 +28,7 @@ def main() -> int:
     parser.add_argument("stages", nargs="*", help=f"which of {', '.join(STAGES)}; all if none is named")
     parser.add_argument("--rounds", type=int, help="how often each way runs")
     parser.add_argument("--quick", action="store_true", help="small data, one round: does it run, is it exact")
-    parser.add_argument("--folder", type=Path, help="where to make the scratch folder (2 GB; default: the system's)")
+    parser.add_argument("--folder", type=Path, help="where to make the scratch folder (3 GB; default: the system's)")
     arguments = parser.parse_args()
     if unknown := set(arguments.stages) - STAGES.keys():
         parser.error(f"no such stage: {', '.join(sorted(unknown))}")

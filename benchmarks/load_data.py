@@ -104,7 +104,7 @@ def table(name: str) -> PeriodTable:
         Column(target, source, indexed=True)
         for target, source in zip(TARGET_COLUMNS, SOURCE_COLUMNS[:-1], strict=False)
     )
-    return PeriodTable("fact", name, name, SHAPE, columns, TidType.DATE, "INDHOLD")
+    return PeriodTable("fact", name, name, SHAPE, columns, TidType.DATE, "INDHOLD", comment="Made for the benchmark")
 
 
 def tid(period: str) -> str:
