@@ -33,7 +33,7 @@ format: $(VENV)/.installed-dev  ## Format the code
 	$(BIN)/ruff check --fix --exit-zero .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.installed-dev  ## Side-by-side measurements; see docs/performance.md
+bench: $(VENV)/.installed-dev .venv-predecessor/.installed  ## Side-by-side measurements; see docs/performance.md
 	$(BIN)/python -m benchmarks
 
 lock: $(VENV)/.installed-dev  ## Write the lock files anew from pyproject.toml
@@ -44,7 +44,12 @@ lock: $(VENV)/.installed-dev  ## Write the lock files anew from pyproject.toml
 		pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
 
 clean:  ## Remove the virtual environment and caches; data stays
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-predecessor .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+.venv-predecessor/.installed: benchmarks/predecessor.lock
+	test -x .venv-predecessor/bin/python || $(PYTHON) -m venv .venv-predecessor
+	.venv-predecessor/bin/pip --disable-pip-version-check --quiet install --no-deps -r benchmarks/predecessor.lock
+	touch $@
 
 $(VENV)/.installed: requirements.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
+OLD_PYTHON = ROOT / ".venv-predecessor" / "bin" / "python"
+"""Has the libraries of the predecessor's time (predecessor.lock); made by `make bench`."""
 
 
 @dataclass(frozen=True)
@@ -63,13 +65,13 @@ def ratio(over: Sequence[float], under: Sequence[float]) -> float:
     return statistics.median(a / b for a, b in zip(over, under, strict=True))
 
 
-def run(module: str, *arguments: object) -> tuple[dict[str, Any], float]:
+def run(module: str, *arguments: object, python: str | Path = sys.executable) -> tuple[dict[str, Any], float]:
     """Run `python -m module arguments`; the JSON it prints last, and its peak memory in MB.
 
     Raises:
         RuntimeError: it failed.
     """
-    command = [sys.executable, "-m", module, *map(str, arguments)]
+    command = [str(python), "-m", module, *map(str, arguments)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, text=True) as process:
         assert process.stdout
         output = process.stdout.read()
