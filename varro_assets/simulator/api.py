@@ -10,7 +10,6 @@ from typing import Any
 
 from varro_assets.simulator import data_request, formats, problems
 from varro_assets.simulator.extract import Extract, checked
-from varro_assets.simulator.problems import ApiProblem
 from varro_assets.simulator.subjects import Subject
 from varro_assets.simulator.table import Table
 from varro_assets.simulator.universe import Universe
@@ -18,8 +17,8 @@ from varro_assets.simulator.wire import (
     MalformedBody,
     Request,
     Response,
+    dispatch,
     json_response,
-    problem_response,
     truth,
     words,
 )
@@ -39,12 +38,7 @@ class Api:
             "tableinfo": self._tableinfo,
             "data": self._data,
         }
-        try:
-            if request.function not in functions:
-                raise problems.no_page()
-            return functions[request.function](request)
-        except ApiProblem as problem:
-            return problem_response(problem)
+        return dispatch(functions, request)
 
     def _subjects(self, request: Request) -> Response:
         sent, lang = metadata_parameters(request)

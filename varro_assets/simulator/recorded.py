@@ -26,8 +26,7 @@ from varro_assets.simulator import data_request, problems
 from varro_assets.simulator.api import data_response, metadata_parameters
 from varro_assets.simulator.cube import Code, Dimension, Grid
 from varro_assets.simulator.extract import checked
-from varro_assets.simulator.problems import ApiProblem
-from varro_assets.simulator.wire import Request, Response, json_response, problem_response, truth
+from varro_assets.simulator.wire import Request, Response, dispatch, json_response, truth
 
 
 class RecordedCube:
@@ -97,12 +96,7 @@ class Recorded:
             "tableinfo": self._tableinfo,
             "data": self._data,
         }
-        try:
-            if request.function not in functions:
-                raise problems.no_page()
-            return functions[request.function](request)
-        except ApiProblem as problem:
-            return problem_response(problem)
+        return dispatch(functions, request)
 
     def _file(self, pattern: str, lang: str) -> Response:
         other = "da" if lang == "en" else "en"

@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from varro_assets.simulator import problems
 from varro_assets.simulator.problems import ApiProblem
 
 API_ROOT = "/v1"
@@ -148,6 +149,16 @@ def json_response(value: object, status: int = 200) -> Response:
 def problem_response(problem: ApiProblem) -> Response:
     """A response with an error body."""
     return json_response({"errorTypeCode": problem.code, "message": problem.message}, problem.status)
+
+
+def dispatch(functions: Mapping[str, Callable[[Request], Response]], request: Request) -> Response:
+    """The response of the function that is asked for; an error is a response too."""
+    try:
+        if request.function not in functions:
+            raise problems.no_page()
+        return functions[request.function](request)
+    except ApiProblem as problem:
+        return problem_response(problem)
 
 
 def words(value: object) -> list[str]:

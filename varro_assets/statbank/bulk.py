@@ -22,9 +22,11 @@ from varro_assets.engine.disk import space_for
 from varro_assets.engine.partitions import Origin, PartitionInfo, Staging
 from varro_assets.engine.periods import file_stem
 from varro_assets.errors import UnexpectedResponse
-from varro_assets.statbank.bulk_blocks import TIME, VALUE, BlockParser
+from varro_assets.statbank.bulk_blocks import BlockParser
 from varro_assets.statbank.bulk_lines import header_and_blocks
 from varro_assets.statbank.bulk_runs import PeriodRows, Runs
+from varro_assets.statbank.models import TIME_COLUMN as TIME
+from varro_assets.statbank.models import VALUE_COLUMN as VALUE
 
 BLOCK_BYTES = 2 << 20
 BUDGET_BYTES = 64 << 20

@@ -21,8 +21,9 @@ import pyarrow.csv as arrow_csv
 
 from varro_assets.engine.canonical import Array, code_type, take
 from varro_assets.errors import InvalidValue, UndeclaredCode, UnexpectedResponse, VarroError
+from varro_assets.statbank.models import TIME_COLUMN as TIME
+from varro_assets.statbank.models import VALUE_COLUMN as VALUE
 
-TIME, VALUE = "TID", "INDHOLD"
 MISSING = ".."
 _BOM = b"\xef\xbb\xbf"
 # blanks around a number are not held against it (Arrow strips them)

@@ -74,6 +74,11 @@ class Catalogue:
                     places.setdefault(table.id, []).append(place)
         return places
 
+    def subject_path(self, table: str) -> str | None:
+        """Path of the table's first place; None if it has none."""
+        places = self.places.get(table)
+        return places[0].path if places else None
+
     @cached_property
     def tables_by_subject(self) -> dict[str, set[str]]:
         """Subject id, and path of titles, both lower case -> the tables at and below it.

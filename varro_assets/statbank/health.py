@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from varro_assets.engine import postgres
-from varro_assets.engine.partitions import PartitionInfo, PartitionStore
+from varro_assets.engine.partitions import PartitionInfo
 from varro_assets.engine.period_table import PeriodTables
 from varro_assets.engine.postgres import Connection
 from varro_assets.errors import DamagedPartition
@@ -52,7 +52,8 @@ def table_findings(sources: Sources, table: str, connection: Connection, *, deep
     except DamagedPartition as error:
         yield Finding(table, error.problem, Remedy.SYNC)
         return
-    held, damaged = _held(store)
+    damaged: dict[str, str] = {}
+    held = manifest.readable(store, lambda code, error: damaged.update({code: error.problem}))
     if state is None:
         count = len(held) + len(damaged)
         what = f"its first load was not completed: {count} periods are in" if count else "it was never synced"
@@ -125,17 +126,6 @@ def _warehouse_findings(
 
 
 _RECORDED = "SELECT FROM meta.table_sync WHERE table_id = %(table)s AND fact_oid = %(oid)s AND updated = %(updated)s"
-
-
-def _held(store: PartitionStore) -> tuple[dict[str, PartitionInfo], dict[str, str]]:
-    """The periods that can be read, and what is wrong with the others."""
-    held, damaged = {}, {}
-    for code in store.periods():
-        try:
-            held[code] = store.info(code)
-        except DamagedPartition as error:
-            damaged[code] = error.problem
-    return held, damaged
 
 
 def _some(codes: list[str]) -> str:

@@ -84,14 +84,14 @@ def read_complete(store: PartitionStore, held: Mapping[str, PartitionInfo]) -> M
     raise DamagedPartition("rebuild table", on=store.dataset, got=got, todo=f"varro sync {store.dataset}")
 
 
-def readable(store: PartitionStore, on_damaged: Callable[[DamagedPartition], None]) -> dict[str, PartitionInfo]:
-    """Every period file that can be read; told of each that cannot."""
+def readable(store: PartitionStore, on_damaged: Callable[[str, DamagedPartition], None]) -> dict[str, PartitionInfo]:
+    """Every period file that can be read; ``on_damaged`` is told the period and the error of each that cannot."""
     held = {}
     for code in store.periods():
         try:
             held[code] = store.info(code)
         except DamagedPartition as error:
-            on_damaged(error)
+            on_damaged(code, error)
     return held
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from varro_assets.engine import periods, planning, postgres
@@ -25,6 +26,7 @@ from varro_assets.errors import (
     UnexpectedResponse,
 )
 from varro_assets.statbank import catalog, facts, fetching, judging, manifest
+from varro_assets.statbank.catalog import Catalogue
 from varro_assets.statbank.fetching import BatchSize
 from varro_assets.statbank.loading import FactLoader, SyncCounts
 from varro_assets.statbank.manifest import Manifest
@@ -111,7 +113,8 @@ def load_table(
         state = manifest.read_complete(store, held)
         lock.check()
         target = replace(facts.period_table(state.info, held), shape_hash=state.shape_hash)
-        loader = FactLoader(tables, store, state.info, target, _subject_path(sources, table))
+        path = known.subject_path(table) if (known := sources.catalogue.read()) else None
+        loader = FactLoader(tables, store, state.info, target, path)
         report.rows_written = loader.rebuild(held) if only is None else loader.reload(held, only)
         loader.describe()
         vanished = set(held).difference(state.info.tids)
@@ -170,6 +173,11 @@ class _Sync:
     _before: dict[str, PartitionInfo] = field(default_factory=dict, init=False)
     _settled: list[str] = field(default_factory=list, init=False)
 
+    @cached_property
+    def _known(self) -> Catalogue | None:
+        """The last poll; read once, since the whole catalogue is half a megabyte of JSON to check."""
+        return self.sources.catalogue.read()
+
     def run(self, scope: Scope) -> None:
         """Read until one and the same publication stands before the first and after the last data request."""
         state = self._state()
@@ -194,8 +202,8 @@ class _Sync:
     def _describe(self, *, cached: bool = False) -> tuple[TableInfo, Mapping[str, Any]]:
         table, folder = self.report.table, self.sources.catalogue
         if cached and folder.tableinfo_age(table) < FRESH_SECONDS:
-            recent, raw, known = folder.tableinfo(table), folder.raw_tableinfo(table), folder.read()
-            entry = known.entries.get(table) if known else None
+            recent, raw = folder.tableinfo(table), folder.raw_tableinfo(table)
+            entry = self._known.entries.get(table) if self._known else None
             if recent and raw and entry and recent.updated == entry.updated:
                 return recent, raw
         info, raw = self.sources.client.tableinfo(table)
@@ -211,13 +219,12 @@ class _Sync:
             return None
 
     def _held(self) -> dict[str, PartitionInfo]:
-        return manifest.readable(self.store, lambda error: self.observer.message(f"{error.problem} It is not held."))
+        return manifest.readable(self.store, lambda _, error: self.observer.message(f"{error.problem} It is not held."))
 
     def _source(self) -> str:
-        known = self.sources.catalogue.read()
-        if self.sources.client.server or known is None:
+        if self.sources.client.server or self._known is None:
             return catalog.source_of(self.sources.client)
-        return known.source  # nothing was asked yet: the description was cached moments ago
+        return self._known.source  # nothing was asked yet: the description was cached moments ago
 
     def _refuse_foreign(self, state: Manifest | None) -> None:
         source = self._source()
@@ -230,7 +237,8 @@ class _Sync:
             )
 
     def _loader(self, info: TableInfo, table: PeriodTable) -> FactLoader:
-        return FactLoader(self.tables, self.store, info, table, _subject_path(self.sources, info.id))
+        path = self._known.subject_path(info.id) if self._known else None
+        return FactLoader(self.tables, self.store, info, table, path)
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
@@ -389,10 +397,4 @@ class _Sync:
 
 def held_periods(sources: Sources, table: str) -> dict[str, PartitionInfo]:
     """Every readable period file of a table."""
-    return manifest.readable(sources.store(table), lambda _error: None)
-
-
-def _subject_path(sources: Sources, table: str) -> str | None:
-    known = sources.catalogue.read()
-    places = known.places.get(table) if known else None
-    return places[0].path if places else None
+    return manifest.readable(sources.store(table), lambda _code, _error: None)
