@@ -42,6 +42,10 @@ class Settings(BaseSettings):
     dagster_database_url: SecretStr | None = None
     """Dagster's own storage; None means database ``<name>_dagster`` beside the warehouse."""
     dst_api_url: str = "https://api.statbank.dk/v1"
+    dst_site_url: str = "https://www.dst.dk"
+    """Where classifications are published: their pages and CSV files."""
+    geo_url: str = "https://api.dataforsyningen.dk"
+    """Where boundaries are published, ``<geo_url>/<layer>?format=geojson``, for layers ``data/admin_regions`` lacks."""
     dst_api_sleep_seconds: float = Field(default=10.0, ge=0, le=3600, allow_inf_nan=False)
     """Least time between the starts of two requests, over all processes; 0 = off."""
     dst_api_timeout_seconds: float = Field(default=120.0, gt=0, le=3600, allow_inf_nan=False)
@@ -76,6 +80,14 @@ class Settings(BaseSettings):
         value = value.strip().rstrip("/")
         if value != SIMULATOR and not _is_http(value):
             raise ValueError("must be an http(s) address, or the word 'simulator'")
+        return value
+
+    @field_validator("dst_site_url", "geo_url")
+    @classmethod
+    def _http_site(cls, value: str) -> str:
+        value = value.strip().rstrip("/")
+        if not _is_http(value):
+            raise ValueError("must be an http(s) address")
         return value
 
     @classmethod
@@ -117,6 +129,8 @@ class Settings(BaseSettings):
             "DATABASE_URL": self.database_url.get_secret_value() if self.database_url else "",
             "DAGSTER_DATABASE_URL": self.dagster_database_url.get_secret_value() if self.dagster_database_url else "",
             "DST_API_URL": self.dst_api_url,
+            "DST_SITE_URL": self.dst_site_url,
+            "GEO_URL": self.geo_url,
             "DST_API_SLEEP_SECONDS": str(self.dst_api_sleep_seconds),
             "DST_API_TIMEOUT_SECONDS": str(self.dst_api_timeout_seconds),
             "VARRO_OWNER": self.varro_owner,
@@ -157,6 +171,21 @@ class Settings(BaseSettings):
     def tables_dir(self) -> Path:
         """One folder of per-period parquet files for each table."""
         return self.dst_dir / "statbank_tables"
+
+    @property
+    def classifications_dir(self) -> Path:
+        """One folder per classification as published."""
+        return self.dst_dir / "mapping_tables"
+
+    @property
+    def links_dir(self) -> Path:
+        """Which column of which table joins which dimension: one JSON file per table."""
+        return self.dst_dir / "dimension_links"
+
+    @property
+    def boundaries_dir(self) -> Path:
+        """Boundaries as GeoJSON, ``<layer>.geojson``: the user's own, or fetched."""
+        return self.data_dir / "admin_regions"
 
     @property
     def postgres_dir(self) -> Path:

@@ -16,7 +16,7 @@ from varro_assets.engine.provision import READER, Warehouse, grant_reader, provi
 from varro_assets.engine.server import EmbeddedServer
 from varro_assets.settings import Settings
 
-READABLE_SCHEMAS = ("fact", "meta", "build")
+READABLE_SCHEMAS = ("fact", "dim", "meta", "build")
 """What `varro_reader` may read; tables are built in ``build`` and keep the rights they get there when they move."""
 
 

@@ -23,7 +23,8 @@ from varro_assets.warehouse import prepare
 pytest_plugins = ["varro_assets_tests.postgres_fixture"]
 
 PROJECT = Path(__file__).parent.parent
-_OURS = ("VARRO_HOME", "DATA_DIR", "CONTEXT_DIR", "DAGSTER_HOME", "DATABASE_URL", "DAGSTER_DATABASE_URL", "VARRO_OWNER")
+_OURS = ("VARRO_HOME", "DATA_DIR", "CONTEXT_DIR", "DAGSTER_HOME", "DATABASE_URL", "DAGSTER_DATABASE_URL", "VARRO_OWNER",
+         "DST_SITE_URL", "GEO_URL")  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -55,6 +56,8 @@ def settings(tmp_path: Path, simulator: Simulator, warehouse_url: str) -> Settin
     return Settings.load(tmp_path).model_copy(
         update={
             "dst_api_url": simulator.url,
+            "dst_site_url": f"{simulator.root}/site",
+            "geo_url": f"{simulator.root}/geo",
             "dst_api_sleep_seconds": 0.0,
             "dst_api_timeout_seconds": 20.0,
             "database_url": SecretStr(warehouse_url),

@@ -101,13 +101,13 @@ class Session:
         address = folder / "address"
         if url := _running(address):
             # another `varro` of this home runs it; its publications are then seen here too
-            yield self.settings.model_copy(update={"dst_api_url": url})
+            yield self.settings.model_copy(update=_served_at(url))
             return
         folder.mkdir(parents=True, exist_ok=True)
         with Simulator(Universe.demo(), port=port, state_file=folder / "publications.jsonl") as simulator:
             write_text(address, simulator.url)
             try:
-                yield self.settings.model_copy(update={"dst_api_url": simulator.url})
+                yield self.settings.model_copy(update=_served_at(simulator.url))
             finally:
                 address.unlink(missing_ok=True)
 
@@ -184,6 +184,12 @@ def _make_home(settings: Settings, dagster_yaml: Path) -> None:
         settings.follow_file.write_text(DEMO_FOLLOW, encoding="utf-8")
     if dagster_yaml.is_file():
         shutil.copyfile(dagster_yaml, settings.dagster_home / "dagster.yaml")
+
+
+def _served_at(url: str) -> dict[str, str]:
+    """The simulator stands for all three publishers: the API, the site with the classifications, the boundaries."""
+    root = url.removesuffix("/v1")
+    return {"dst_api_url": url, "dst_site_url": f"{root}/site", "geo_url": f"{root}/geo"}
 
 
 def _running(address: Path) -> str | None:

@@ -122,8 +122,24 @@ class Session:
             SourceUnavailable: transient failures until the attempts ran out.
             ConfigurationError: the address, or a proxy's, cannot be used.
         """
-        fewer = attempts_at or {}
+        with self._retried("POST", url, body, what, on, attempts_at or {}) as response:
+            yield response
 
+    @contextlib.contextmanager
+    def get(self, url: str, *, what: str, on: str) -> Iterator[requests.Response]:
+        """GET and yield the reply, its body not yet read; redirects are followed.
+
+        Any status but the transient ones is yielded: what it means is the caller's to say.
+
+        Raises:
+            SourceUnavailable, ConfigurationError: as `post`.
+        """
+        with self._retried("GET", url, None, what, on, {}) as response:
+            yield response
+
+    def _retried(
+        self, method: str, url: str, body: Mapping[str, Any] | None, what: str, on: str, fewer: Mapping[int, int]
+    ) -> requests.Response:
         def exhausted(state: tenacity.RetryCallState) -> bool:
             error = _error_of(state)
             if error.retry_after is not None and error.retry_after > LONGEST_WAIT:
@@ -137,16 +153,17 @@ class Session:
             before_sleep=self._report,
             reraise=True,
         )
-        response = retrying(self._attempt, url, body, what, on)
-        with response:
-            yield response
+        return retrying(self._attempt, method, url, body, what, on)
 
-    def _attempt(self, url: str, body: Mapping[str, Any], what: str, on: str) -> requests.Response:
+    def _attempt(self, method: str, url: str, body: Mapping[str, Any] | None, what: str, on: str) -> requests.Response:
         self._pace.wait()
         self.requests += 1
         try:
-            # allow_redirects=False: a redirected POST silently loses its body
-            response = self._session.post(url, json=body, stream=True, timeout=self._timeout, allow_redirects=False)
+            # a redirected POST would silently lose its body
+            follow = method == "GET"
+            response = self._session.request(
+                method, url, json=body, stream=True, timeout=self._timeout, allow_redirects=follow
+            )
         except (requests.ConnectionError, requests.Timeout) as error:
             got = f"{type(error).__name__} from {url}: {_innermost(error)}"
             raise SourceUnavailable(what, on=on, got=got, todo=_LATER) from error
