@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from varro_assets.engine.files import write_json
+from varro_assets.engine.files import write_json, write_text
 from varro_assets.engine.http import host_of
 from varro_assets.errors import (
     ConfigurationError,
@@ -26,7 +26,7 @@ from varro_assets.errors import (
     UnexpectedResponse,
     VarroError,
 )
-from varro_assets.statbank import models
+from varro_assets.statbank import models, subject_graph
 from varro_assets.statbank.client import StatBank
 from varro_assets.statbank.models import CatalogueEntry, Subject, TableInfo
 
@@ -132,6 +132,7 @@ class CatalogueFolder:
         """Store a poll; each file replaced whole, the catalogue last."""
         if catalogue.subjects:
             write_json(self.folder / "subjects.json", [node.model_dump() for node in catalogue.subjects])
+            write_text(self.folder / "subjects_graph_da.gml", subject_graph.gml(catalogue.subjects))
         tables = [entry.model_dump() for entry in catalogue.entries.values()]
         write_json(
             self.folder / "catalog.json",
