@@ -74,6 +74,26 @@ class ForeignSource(PermanentError):
     """A data directory that holds material of another source (say, the simulator's) than the one now asked."""
 
 
+class UnknownColumn(PermanentError):
+    """No column of that name in the table, or none that has what was asked for."""
+
+
+class UnknownDocument(PermanentError):
+    """No document was written for that table or dimension."""
+
+
+class QueryRefused(PermanentError):
+    """A query that `varro sql` does not send: several statements, no plain SELECT, out of the readable schemas."""
+
+
+class QueryFailed(PermanentError):
+    """Postgres did not take a query that was allowed: an unknown column, a division by zero."""
+
+
+class QueryStopped(PermanentError):
+    """A query that ran out of its time and was cancelled."""
+
+
 # -- the publisher -------------------------------------------------------------------------------------------------
 
 
@@ -146,6 +166,22 @@ class ColumnCollision(PermanentError):
     """Two variables of one table fold to the same column name."""
 
 
+class InvalidBoundaries(PermanentError):
+    """A map layer that cannot be used: no GeoJSON, shapes without codes, or a place that is not Denmark."""
+
+
+class InvalidHierarchy(PermanentError):
+    """A classification whose lines form no tree: a level is skipped, or a code or title is blank or repeated."""
+
+
+class UnknownDimension(PermanentError):
+    """A dimension that the registry does not have, or that is not held."""
+
+
+class InvalidLink(PermanentError):
+    """A link file, or a link in it, that cannot be used: broken JSON, an unknown column, dimension or join."""
+
+
 # -- our own storage -----------------------------------------------------------------------------------------------
 
 
@@ -175,3 +211,15 @@ class LoadMismatch(PermanentError):
 
 class EmbeddedServerError(PermanentError):
     """The embedded Postgres server could not be initialised, started or stopped."""
+
+
+class HandEdited(PermanentError):
+    """A document whose generated part was changed by hand, or whose structure no longer shows where the notes begin."""
+
+
+class NotesConflict(PermanentError):
+    """A document stands in two places with different notes."""
+
+
+class ExampleFailed(PermanentError):
+    """A query meant for a document does not run; the document is not written."""

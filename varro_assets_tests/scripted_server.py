@@ -112,5 +112,7 @@ class _Handler(BaseHTTPRequestHandler):
         if length != len(reply.body):
             self.close_connection = True
 
+    do_GET = do_POST
+
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it so
         pass

@@ -1,6 +1,7 @@
 """Atomic file: a small file that is either the old one or the whole new one.
 
-What belongs here: writing text and JSON that others read while we write. Parquet partitions have their own module.
+What belongs here: writing text, bytes and JSON that others read while we write. Parquet partitions have their own
+module.
 """
 
 from __future__ import annotations
@@ -18,7 +19,16 @@ _FOR_ALL_TO_READ = 0o644
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace the file by one with this text: temporary sibling, fsync, rename. Its mode stays as it was.
+    """`write_bytes` of the text as UTF-8, line ends as they are.
+
+    Raises:
+        StorageFull: the disk is full; the old file is untouched.
+    """
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replace the file by one with this content: temporary sibling, fsync, rename. Its mode stays as it was.
 
     Raises:
         StorageFull: the disk is full; the old file is untouched.
@@ -28,8 +38,8 @@ def write_text(path: Path, text: str) -> None:
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
         temporary = Path(name)
         try:
-            with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as stream:
-                stream.write(text)
+            with os.fdopen(descriptor, "wb") as stream:
+                stream.write(content)
                 stream.flush()
                 os.fsync(stream.fileno())
             temporary.chmod(_mode(path))

@@ -255,6 +255,8 @@ def _create_reader(connection: Connection) -> tuple[str, ...]:
             try:
                 cursor.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(READER)))
                 _limit_reader(connection)
+                # so that `varro sql` can step down to it: since Postgres 16 making a role does not include being it
+                cursor.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(sql.Identifier(READER)))
             except (DuplicateObject, UniqueViolation):
                 pass  # another process was quicker
             except InsufficientPrivilege:

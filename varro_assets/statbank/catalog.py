@@ -11,7 +11,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,8 @@ from varro_assets.statbank.client import StatBank
 from varro_assets.statbank.models import CatalogueEntry, Subject, TableInfo
 
 _TABLEINFOS = "tables_info_raw_da"
+SUBJECTS_FRESH = timedelta(days=1)
+"""How long the subject tree is taken as it was, while the tables in it are published anew."""
 DOWN_AFTER = 3
 """Failures in a row after which the service counts as down: each has cost all its retries."""
 
@@ -55,12 +57,14 @@ class Catalogue:
     Attributes:
         source: host of the API, or ``simulator``.
         fetched_at: ISO, UTC.
+        subjects_fetched_at: of the subject tree, which is asked for less often; empty if that is not known.
     """
 
     source: str
     fetched_at: str
     entries: Mapping[str, CatalogueEntry]
     subjects: tuple[Subject, ...] = field(default=(), repr=False)
+    subjects_fetched_at: str = ""
 
     @cached_property
     def places(self) -> dict[str, list[Place]]:
@@ -117,7 +121,8 @@ class CatalogueFolder:
             except FileNotFoundError:
                 return None
             entries = {table["id"]: CatalogueEntry.model_validate(table) for table in body["tables"]}
-            return Catalogue(str(body["source"]), str(body["fetched_at"]), entries, self._subjects())
+            fetched = str(body["fetched_at"]), str(body.get("subjects_fetched_at", ""))
+            return Catalogue(str(body["source"]), fetched[0], entries, self._subjects(), fetched[1])
 
     def _subjects(self) -> tuple[Subject, ...]:
         path = self.folder / "subjects.json"
@@ -136,7 +141,12 @@ class CatalogueFolder:
         tables = [entry.model_dump() for entry in catalogue.entries.values()]
         write_json(
             self.folder / "catalog.json",
-            {"source": catalogue.source, "fetched_at": catalogue.fetched_at, "tables": tables},
+            {
+                "source": catalogue.source,
+                "fetched_at": catalogue.fetched_at,
+                "subjects_fetched_at": catalogue.subjects_fetched_at,
+                "tables": tables,
+            },
         )
 
     def tableinfo_path(self, table: str) -> Path:
@@ -198,7 +208,10 @@ def source_of(client: StatBank) -> str:
 
 
 def poll(client: StatBank, folder: CatalogueFolder) -> Poll:
-    """Fetch `/tables`, and `/subjects` only when a table appears that the tree does not know; store both.
+    """Fetch `/tables`, and `/subjects` when the tree may have changed; store both.
+
+    A table that only moves in the tree shows nowhere else. So the tree is asked for when a table appears that it does
+    not know, and when something else changed and it is more than a day old. A poll without change is one request.
 
     Raises:
         ForeignSource: the folder holds another service's catalogue, say the simulator's.
@@ -207,17 +220,28 @@ def poll(client: StatBank, folder: CatalogueFolder) -> Poll:
     entries = {entry.id: entry for entry in client.tables()}
     source = source_of(client)
     _refuse_foreign(before, source, folder)
-    known = before.places.keys() if before else set()
-    subjects = before.subjects if before and entries.keys() <= known else tuple(client.subjects())
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    catalogue = Catalogue(source, now, entries, subjects)
-    folder.write(catalogue)
     old = {} if before is None else before.entries
+    moved = tuple(table for table in entries if table not in old or old[table].updated != entries[table].updated)
+    now = datetime.now(UTC)
+    stamp = now.isoformat(timespec="seconds")
+    if before is not None and entries.keys() <= before.places.keys() and not (moved and _is_old(before, now)):
+        catalogue = Catalogue(source, stamp, entries, before.subjects, before.subjects_fetched_at)
+    else:
+        catalogue = Catalogue(source, stamp, entries, tuple(client.subjects()), stamp)
+    folder.write(catalogue)
     return Poll(
         catalogue,
-        moved=tuple(table for table in entries if table not in old or old[table].updated != entries[table].updated),
+        moved=moved,
         gone=tuple(table for table in old if table not in entries),
     )
+
+
+def _is_old(catalogue: Catalogue, now: datetime) -> bool:
+    """Whether the subject tree was fetched more than a day ago, or nobody knows when."""
+    try:
+        return now - datetime.fromisoformat(catalogue.subjects_fetched_at) > SUBJECTS_FRESH
+    except (ValueError, TypeError):  # empty, or written by somebody without a zone
+        return True
 
 
 def describe(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import networkx
+import networkx as nx
 
 from varro_assets.statbank.models import Subject
 
@@ -17,7 +17,7 @@ ROOT, ROOT_TITLE = "0", "DST"
 
 def gml(subjects: Iterable[Subject]) -> str:
     """The tree as GML: letters outside ASCII as character references, as the format wants it."""
-    graph = networkx.DiGraph()
+    graph = nx.DiGraph()
     graph.add_node(ROOT, description=ROOT_TITLE, active=1, tables=[])
     for top in subjects:
         for path in top.walk():
@@ -25,4 +25,4 @@ def gml(subjects: Iterable[Subject]) -> str:
             tables = [table.id for table in node.tables]
             graph.add_node(node.id, description=node.description.strip(), active=int(node.active), tables=tables)
             graph.add_edge(path[-2].id if len(path) > 1 else ROOT, node.id)
-    return "\n".join(networkx.generate_gml(graph)) + "\n"
+    return "\n".join(nx.generate_gml(graph)) + "\n"

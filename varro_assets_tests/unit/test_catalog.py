@@ -61,7 +61,8 @@ def test_the_first_poll(simulator: Simulator, folder: CatalogueFolder, tmp_path:
     assert kept == poll.catalogue
     assert kept is not None
     assert set(kept.places) >= set(active)
-    assert sorted(path.name for path in folder.folder.iterdir()) == ["catalog.json", "subjects.json"]
+    names = ["catalog.json", "subjects.json", "subjects_graph_da.gml"]
+    assert sorted(path.name for path in folder.folder.iterdir()) == names
 
 
 def test_subjects_are_asked_for_only_when_a_table_appears(

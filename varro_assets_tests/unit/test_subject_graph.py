@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import networkx
+import networkx as nx
 
 from varro_assets.statbank import subject_graph
 from varro_assets.statbank.models import Subject
@@ -19,7 +19,7 @@ def test_a_reader_gets_the_tree_back() -> None:
             ],
         }
     )
-    graph = networkx.parse_gml(subject_graph.gml([tree]))
+    graph = nx.parse_gml(subject_graph.gml([tree]))
     assert set(graph.edges) == {("0", "1"), ("1", "3401"), ("1", "3402")}
     assert graph.nodes["3402"]["description"] == "Børn og æbler"
     assert graph.nodes["3402"]["active"] == 0
@@ -31,4 +31,4 @@ def test_a_reader_gets_the_tree_back() -> None:
 def test_the_same_tree_gives_the_same_text() -> None:
     tree = [Subject(id="1", description="Borgere")]
     assert subject_graph.gml(tree) == subject_graph.gml(tree)
-    assert networkx.parse_gml(subject_graph.gml([])).nodes["0"]["description"] == "DST"
+    assert nx.parse_gml(subject_graph.gml([])).nodes["0"]["description"] == "DST"
