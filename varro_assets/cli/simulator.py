@@ -18,10 +18,12 @@ import typer
 from varro_assets.simulator import Simulator, Universe
 from varro_assets.simulator.faults import KINDS as FAULTS
 from varro_assets.simulator.publications import KINDS as PUBLICATIONS
+from varro_assets.simulator.universe import REVISE_CLASSIFICATION
 
 DEFAULT_PORT = 8765
 DEFAULT_URL = f"http://127.0.0.1:{DEFAULT_PORT}"
 SECONDS = 30
+_FLAGS = {"true": True, "false": False}
 
 app = typer.Typer(
     help="A StatBank on this machine: real structure, invented values, publications and faults on demand.",
@@ -44,7 +46,11 @@ def serve(
     ] = None,
     speed: Annotated[int | None, typer.Option(help="Send /data no faster than this many bytes a second.")] = None,
 ) -> None:
-    """Serve the simulated StatBank until Ctrl-C."""
+    """Serve the simulated StatBank until Ctrl-C.
+
+    Beside the API under /v1 there are the web site's classifications under /site (pages and CSV files, such as
+    /site/da/Statistik/dokumentation/nomenklaturer) and boundaries under /geo (/geo/kommuner?format=geojson).
+    """
     if recorded is not None:
         if state is not None or tables is not None:
             raise typer.BadParameter("recorded material takes neither --state nor --tables")
@@ -66,6 +72,7 @@ def serve(
         raise typer.Exit(1) from error
     typer.echo(f"Simulated StatBank at {simulator.url}")
     typer.echo(f"  use it:     DST_API_URL={simulator.url}")
+    typer.echo(f"  beside it:  DST_SITE_URL={simulator.site_url} GEO_URL={simulator.geo_url}")
     typer.echo(f"  publish:    varro simulator publish FOLK1A publish_period --url {simulator.root}")
     typer.echo(f"  break it:   varro simulator fault reset --table FOLK1A --url {simulator.root}")
     typer.echo("  stop it:    Ctrl-C")
@@ -78,20 +85,30 @@ def serve(
         simulator.stop()
 
 
-@app.command(epilog="Kinds: " + ", ".join(PUBLICATIONS) + ".")
+@app.command(epilog="Kinds: " + ", ".join([*PUBLICATIONS, REVISE_CLASSIFICATION]) + ".")
 def publish(
-    table: Annotated[str, typer.Argument(help="Table id, for example FOLK1A.")],
+    table: Annotated[
+        str, typer.Argument(help=f"Table id, for example FOLK1A; a name such as nuts for {REVISE_CLASSIFICATION}.")
+    ],
     kind: Annotated[str, typer.Argument(help="What happens to it; see the list below.")],
     tid: Annotated[str | None, typer.Option(help="The period, where the kind is about one.")] = None,
     cells: Annotated[int | None, typer.Option(help="revise: how many cells change (sums over them follow).")] = None,
     keep: Annotated[float | None, typer.Option(help="shrink: the share of the rows that stays.")] = None,
     answers: Annotated[int | None, typer.Option(help="shrink: only the next so many answers are short.")] = None,
+    detail: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="A text the kind takes, as NAME=TEXT: to=20024, var=KØN, code=TOT, titel=Ny."),
+    ] = None,
     url: _Url = DEFAULT_URL,
 ) -> None:
-    """Publish in the running simulator: a new period, a revision, a withdrawal, ..."""
+    """Publish in the running simulator: a new period, a revision, a withdrawal, a move in the subject tree, ..."""
     arguments = {"tid": tid, "cells": cells, "keep": keep, "answers": answers}
-    given = {name: value for name, value in arguments.items() if value is not None}
-    entry = _ask("POST", url, "publish", {"kind": kind, "table": table, **given})
+    given = {name: value for name, value in arguments.items() if value is not None} | _texts(detail or [])
+    about = "classification" if kind == REVISE_CLASSIFICATION else "table"
+    entry = _ask("POST", url, "publish", {"kind": kind, about: table, **given})
+    if about == "classification":
+        typer.echo(f"{entry['classification']}: {entry['items']} items, files at {entry['guid']}")
+        return
     typer.echo(f"{entry['id']}: {entry['firstPeriod']} - {entry['latestPeriod']}, updated {entry['updated']}")
 
 
@@ -101,7 +118,9 @@ def publish(
 def fault(
     kind: Annotated[str, typer.Argument(help="What goes wrong; see the list below.")],
     table: Annotated[str | None, typer.Option(help="Only in requests about this table.")] = None,
-    path: Annotated[str | None, typer.Option(help="Only in data, tableinfo, tables or subjects.")] = None,
+    path: Annotated[
+        str | None, typer.Option(help="Only in data, tableinfo, tables, subjects, site or geo, or below a /path.")
+    ] = None,
     nth: Annotated[int, typer.Option(help="From the nth such request on.")] = 1,
     count: Annotated[int, typer.Option(help="So many times; 0 for always.")] = 1,
     detail: Annotated[
@@ -139,6 +158,18 @@ def _numbers(details: list[str]) -> dict[str, float]:
         except ValueError as error:
             raise typer.BadParameter(f"--set takes NAME=NUMBER, not {name}={value}") from error
     return numbers
+
+
+def _texts(details: list[str]) -> dict[str, str | int | bool]:
+    """What kinds take beside the options: texts, but for true, false and a level."""
+    texts: dict[str, str | int | bool] = {}
+    for name, sign, value in (detail.partition("=") for detail in details):
+        if not sign or name in texts:
+            raise typer.BadParameter(f"--set takes NAME=TEXT, each name once, not {name}{sign}{value}")
+        texts[name] = _FLAGS.get(value, value)
+        if name == "niveau" and value.isdecimal():
+            texts[name] = int(value)
+    return texts
 
 
 def _ask(method: str, url: str, path: str, body: dict[str, Any] | None = None) -> Any:

@@ -1,15 +1,18 @@
 """A catalogue of the real one's size: many small synthetic tables.
 
 What belongs here: drawing table specifications from a seed, in the proportions of period kinds that the real catalogue
-has. Values and tableinfo are made when somebody asks.
+has. Most tables have code lists of real classifications, so that linking and documenting them all is the work it is in
+earnest; the others have codes that mean nothing. Values and tableinfo are made when somebody asks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
+from math import prod
 
-from varro_assets.simulator import tids
+from varro_assets.simulator import classification_lists_business, codelists, tids
+from varro_assets.simulator.classifications import Classification
 from varro_assets.simulator.cube import ALL, Code, Dimension
 from varro_assets.simulator.hashing import seed_of
 from varro_assets.simulator.subjects import Tree
@@ -36,6 +39,9 @@ _NAMES = (
     ("TYPE", "type", "type"),
     ("STØRRELSE", "størrelse", "size"),
 )
+_LINKABLE = 60  # per cent of the tables
+_MOST_CELLS = 1_200  # of a period of a table with real code lists
+_MOST_ROWS = 6_000  # of all its periods
 _UPDATED = ("2025-09-05T08:00:00", "2025-08-21T08:00:00", "2025-06-30T08:00:00", "2024-11-12T08:00:00")
 
 
@@ -50,14 +56,22 @@ def _table(number: int, seed: int, leaves: list[str]) -> Table:
     draw = seed_of("catalogue", seed, number)
     places = sorted({(draw >> shift) % len(_NAMES) for shift in (8, 16, 24, 32)[: 1 + (draw >> 40) % 4]})
     first, most = _kind((draw >> 4) % 1000)
+    periods = 1 + (draw >> 52) % most
+    dimensions = tuple(_dimension(place, 2 + (draw >> (44 + place)) % 4) for place in places)
+    second = seed_of("linkable", seed, number)
+    if second % 100 < _LINKABLE:
+        dimensions = _linkable(places, second >> 8)
+        # long lists go with few periods, as the whole catalogue is to stay small
+        periods = max(min(periods, _MOST_ROWS // _cells(dimensions)), 1)
+    mixed = any(dimension.id == "ENHED" and dimension.total is None for dimension in dimensions)
     return Table(
         f"SIM{number:04d}",
         f"Afprøvningstabel {number} (simuleret)",
         f"Trial table {number} (simulated)",
-        "Antal",
-        "Number",
-        tuple(_dimension(place, 2 + (draw >> (44 + place)) % 4) for place in places),
-        tids.series(first, 1 + (draw >> 52) % most),
+        "-" if mixed else "Antal",
+        "-" if mixed else "Number",
+        dimensions,
+        tids.series(first, periods),
         _UPDATED[draw % len(_UPDATED)],
         (leaves[(draw >> 12) % len(leaves)],),
         scale=10_000,
@@ -78,3 +92,58 @@ def _dimension(place: int, size: int) -> Dimension:
     name, da, en = _NAMES[place]
     codes = (Code(f"{number:02d}", f"{da} {number}", f"{en} {number}") for number in range(1, size + 1))
     return Dimension(name, da, en, (Code("TOT", "I alt", "Total", parts=ALL), *codes))
+
+
+def _linkable(places: list[int], draw: int) -> tuple[Dimension, ...]:
+    """Variables with real code lists: the drawn ones, or shorter ones where the table would get too large."""
+    drawn = tuple(_lists()[place][(draw >> (8 * at)) % len(_lists()[place])] for at, place in enumerate(places))
+    if _cells(drawn) <= _MOST_CELLS:
+        return drawn
+    return tuple(_lists()[place][0] for place in places)
+
+
+def _cells(dimensions: tuple[Dimension, ...]) -> int:
+    return prod(len(dimension.codes) for dimension in dimensions)
+
+
+@lru_cache
+def _lists() -> tuple[tuple[Dimension, ...], ...]:
+    """For every place of ``_NAMES`` the variables to draw from, the shortest list first."""
+    held = {listed.name: listed for listed in classification_lists_business.classifications()}
+    db, nr_branche = held["db"], held["nr-branche"]
+    units = """
+        AN Antal / Number
+        PCT Pct. / Per cent
+        KR Mio. kr. / DKK million
+    """
+    sizes = """
+        TOT I alt / Total
+        1 Under 10 ansatte / Below 10 employees
+        2 10-49 ansatte / 10-49 employees
+        3 50 ansatte og derover / 50 employees and over
+    """
+    return (
+        (
+            _branches("BRANCHE07", "branche (DB07)", _codes_of(db, 1)),
+            _branches("BRANCHE", "branche", _codes_of(nr_branche, 4, prefix="V")),
+            _branches("BRANCHE07", "branche (DB07)", _codes_of(db, 2)),
+        ),
+        (Dimension("ENHED", "enhed", "unit", codelists.codes(units), elimination=False),),
+        (
+            codelists.area(municipalities=False),
+            Dimension("OMRÅDE", "område", "region", codelists.provinces()),
+            codelists.area(),
+        ),
+        (codelists.sex(), codelists.sex(men="M", women="K")),
+        (codelists.all_ages(codelists.ages(0, 80, 20)), codelists.all_ages(codelists.ages(0, 90, 10))),
+        (Dimension("KOMGRP", "kommunegruppe", "municipality group", codelists.municipality_groups()),),
+        (Dimension("STØRRELSE", "størrelse", "size", codelists.codes(sizes, total="TOT")),),
+    )
+
+
+def _branches(name: str, da: str, codes: tuple[Code, ...]) -> Dimension:
+    return Dimension(name, da, "industry", (Code("TOT", "I alt", "Total", parts=ALL), *codes))
+
+
+def _codes_of(listed: Classification, niveau: int, prefix: str = "") -> tuple[Code, ...]:
+    return tuple(Code(prefix + item.kode, item.da, item.en) for item in listed.items if item.niveau == niveau)

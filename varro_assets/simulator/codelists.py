@@ -5,7 +5,11 @@ What belongs here: the publisher's codes and labels (facts, not statistics) and 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from varro_assets.simulator.cube import ALL, Code, Dimension
+
+Province = tuple[str, str, list[tuple[str, str]]]
 
 _MUNICIPALITIES = {
     ("084", "Region Hovedstaden"): (
@@ -36,6 +40,56 @@ _MUNICIPALITIES = {
         "773 Morsø, 840 Rebild, 787 Thisted, 820 Vesthimmerlands, 851 Aalborg"
     ),
 }
+# (code, name, first of its municipalities in the list above); each goes on to where the next begins
+_PROVINCES = (
+    ("01", "Byen København", "101"),
+    ("02", "Københavns omegn", "165"),
+    ("03", "Nordsjælland", "201"),
+    ("04", "Bornholm", "400"),
+    ("05", "Østsjælland", "253"),
+    ("06", "Vest- og Sydsjælland", "320"),
+    ("07", "Fyn", "420"),
+    ("08", "Sydjylland", "530"),
+    ("09", "Østjylland", "710"),
+    ("10", "Vestjylland", "657"),
+    ("11", "Nordjylland", "810"),
+)
+MUNICIPALITY_GROUPS = (
+    (
+        "1",
+        "Hovedstadskommuner",
+        "Capital municipalities",
+        "101 147 151 153 155 157 159 161 163 165 167 169 173 175 183 185 187 190 201 223 230 240 253 269",
+    ),
+    (
+        "2",
+        "Storbykommuner",
+        "Metropolitan municipalities",
+        "461 751 851",
+    ),
+    (
+        "3",
+        "Provinsbykommuner",
+        "Provincial municipalities",
+        "217 219 259 265 330 370 561 607 615 621 630 657 661 730 740 791",
+    ),
+    (
+        "4",
+        "Oplandskommuner",
+        "Commuter municipalities",
+        "210 250 260 270 316 320 329 336 340 350 410 420 430 440 450 480 575 706 710 727 746 756 766 840",
+    ),
+    (
+        "5",
+        "Landkommuner",
+        "Rural municipalities",
+        (
+            "306 326 360 376 390 400 479 482 492 510 530 540 550 563 573 580 665 671 707 741 760 773 779 787 810 "
+            "813 820 825 846 849 860"
+        ),
+    ),
+)
+"""Municipality groups: code, Danish and English label, municipalities; Christiansø is in none."""
 # Rough sizes, so that the big places look big; every other municipality's size is invented from its code.
 _LARGE = {"101": 9.0, "751": 5.0, "461": 3.0, "851": 3.2, "411": 0.001, "825": 0.03, "563": 0.05, "741": 0.06}
 
@@ -64,6 +118,43 @@ def areas() -> tuple[Code, ...]:
         listed.append(Code(region, name, name, parts=tuple(code for code, _ in pairs)))
         listed += [Code(code, label, label, weight=_LARGE.get(code)) for code, label in pairs]
     return tuple(listed)
+
+
+def municipalities() -> list[tuple[str, str]]:
+    """Code and name of every municipality, in the publisher's order of presentation."""
+    return [_pair(member) for listed in _MUNICIPALITIES.values() for member in listed.split(", ")]
+
+
+def geography() -> Iterator[tuple[str, str, list[Province]]]:
+    """Regions as (code, name, provinces), provinces as (code, name, municipalities)."""
+    begins = {first: (code, name) for code, name, first in _PROVINCES}
+    for (region, name), listed in _MUNICIPALITIES.items():
+        provinces: list[Province] = []
+        for municipality in map(_pair, listed.split(", ")):
+            if municipality[0] in begins:
+                provinces.append((*begins[municipality[0]], []))
+            provinces[-1][2].append(municipality)
+        yield region, name, provinces
+
+
+def provinces() -> tuple[Code, ...]:
+    """The country, its regions, and each region's provinces below it; 17 codes."""
+    listed = [Code("000", "Hele landet", "All Denmark", parts=ALL)]
+    for region, name, below in geography():
+        listed.append(Code(region, name, name, parts=tuple(code for code, _, _ in below)))
+        listed += [Code(code, f"Landsdel {label}", f"Province {label}") for code, label, _ in below]
+    return tuple(listed)
+
+
+def municipality_groups() -> tuple[Code, ...]:
+    """The country and the five groups of municipalities."""
+    leaves = tuple(Code(code, da, en) for code, da, en, _ in MUNICIPALITY_GROUPS)
+    return (Code("0", "Hele landet", "All Denmark", parts=ALL), *leaves)
+
+
+def _pair(member: str) -> tuple[str, str]:
+    code, _, name = member.partition(" ")
+    return code, name
 
 
 def area(municipalities: bool = True) -> Dimension:

@@ -5,7 +5,8 @@ of the simulated API.
 
 ==========  ==============================  ==========================================================================
 GET         /_simulator                     tables, publications made, faults set
-POST        /_simulator/publish             ``{"kind": "revise", "table": "FOLK1A", "tid": "2024K1"}``
+POST        /_simulator/publish             ``{"kind": "revise", "table": "FOLK1A", "tid": "2024K1"}``, or
+                                            ``{"kind": "revise_classification", "classification": "nuts"}``
 POST        /_simulator/faults              ``{"kind": "reset", "table": "FOLK1A", "path": "data", "count": 2}``
 GET/DELETE  /_simulator/faults              list them / forget them
 GET/DELETE  /_simulator/requests            the request log / empty it
@@ -22,6 +23,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from varro_assets.simulator.classifications import Classification
 from varro_assets.simulator.faults import Fault, FaultBook, UnknownFault
 from varro_assets.simulator.publications import UnknownPublication
 from varro_assets.simulator.universe import Universe
@@ -33,7 +35,13 @@ LOG_LENGTH = 100_000
 
 @dataclass(frozen=True)
 class LoggedRequest:
-    """One line of the request log; ``body`` is the text as received, ``status`` 0 for a connection that was reset."""
+    """One line of the request log.
+
+    Attributes:
+        body: text as received.
+        status: 0 for a connection that was reset.
+        service: ``api``, ``site`` or ``geo``; empty for a path that is none of them.
+    """
 
     time: float
     method: str
@@ -43,6 +51,7 @@ class LoggedRequest:
     body: str
     status: int
     user_agent: str
+    service: str
 
 
 class RequestLog:
@@ -64,6 +73,7 @@ class RequestLog:
                 body,
                 status,
                 request.user_agent,
+                request.service,
             )
         )
 
@@ -118,16 +128,19 @@ class Control:
     def _overview(self, _: Request) -> dict[str, Any]:
         tables = [] if self._universe is None else self._universe.tables()
         return {
+            "classifications": []
+            if self._universe is None
+            else [held.name for held in self._universe.classifications()],
             "tables": {table.id: table.updated for table in tables},
             "publications": [] if self._universe is None else self._universe.publications,
             "faults": self._faults.listed(),
         }
 
     def _publish(self, request: Request) -> dict[str, Any]:
-        sent = request.posted()
-        if not {"kind", "table"} <= sent.keys():
-            raise UnknownPublication("a publication needs `kind` and `table`")
-        return self._content().publish(**sent).entry("da")
+        made = self._content().make(request.posted())
+        if isinstance(made, Classification):
+            return {"classification": made.name, "guid": made.guid, "items": len(made.items)}
+        return made.entry("da")
 
     def _truth(self, request: Request) -> dict[str, Any]:
         named = request.steps[2] if len(request.steps) > 2 else ""

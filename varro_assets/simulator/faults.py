@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from threading import Lock
 from typing import Any
 
-from varro_assets.simulator.wire import JSON, Request, Response
+from varro_assets.simulator.wire import API, JSON, Request, Response
 
 MAINTENANCE_PAGE = (
     b"<!DOCTYPE html><html><head><title>Statistikbanken</title></head>"
@@ -35,6 +35,7 @@ KINDS = {
     "wrong_header": "the last column is named differently",
     "slow": "no more than `rate` bytes a second",
     "oversized": "status 500 for BULK answers of more than `rows` rows",
+    "redirect": "status 302 (or any `status`) that leads to `to`, or to the same address again",
     "publish": "make the publication `then` after the answer, as happens at 08:00 between two requests",
 }
 
@@ -50,7 +51,8 @@ class Fault:
     Attributes:
         kind: one of ``KINDS``.
         table: only requests about this table; None for any.
-        path: only this function (``data``, ``tableinfo``, ``tables``, ``subjects``); None for any.
+        path: only this function (``data``, ``tableinfo``, ``tables``, ``subjects``), this service beside the API
+            (``site``, ``geo``), or paths that begin so (``/site/klassifikationsbilag``); None for any of the API.
         nth: the first matching request that is hit, counted from 1 after setting the fault.
         count: how many requests are hit from there on; None for all.
         status: HTTP status, where the kind has a choice.
@@ -60,6 +62,7 @@ class Fault:
         keep: share of rows a short body keeps.
         rate: bytes a second of a slow body.
         rows: the bound of an oversized answer.
+        to: where a redirect leads; None for the same address.
         then: publication made after the answer: ``{"kind": ..., "table": ..., ...}``.
     """
 
@@ -75,6 +78,7 @@ class Fault:
     keep: float = 0.3
     rate: int = 50_000
     rows: int = 100_000
+    to: str | None = None
     then: dict[str, Any] | None = None
     seen: int = field(default=0, init=False)
 
@@ -87,7 +91,14 @@ class Fault:
     def matches(self, request: Request) -> bool:
         """Whether a request is one of those the fault waits for."""
         right_table = self.table is None or request.table == self.table.upper()
-        return bool(request.function) and right_table and self.path in {None, request.function}
+        return right_table and self._on_path(request)
+
+    def _on_path(self, request: Request) -> bool:
+        if self.path is None:
+            return request.service == API and bool(request.function)
+        if self.path.startswith("/"):
+            return request.path.lower().startswith(self.path.lower())
+        return self.path == request.function
 
     def hits(self) -> bool:
         """Count one matching request; whether it is to be hit."""
@@ -128,9 +139,12 @@ class FaultBook:
             return [fault for fault in self._faults if fault.matches(request) and fault.hits()]
 
 
-def changed(response: Response, fault: Fault) -> Response:
-    """The response as the fault leaves it; kinds that need the socket or the clock leave it alone."""
-    replaced = _replaced(response, fault)
+def changed(response: Response, fault: Fault, target: str) -> Response:
+    """The response to a request for ``target`` as the fault leaves it.
+
+    Kinds that need the socket or the clock leave it alone.
+    """
+    replaced = _redirected(fault, target) if fault.kind == "redirect" else _replaced(response, fault)
     if replaced is not None:
         return replaced
     if fault.kind in _BODIES and response.status == 200 and not isinstance(response.body, bytes):
@@ -149,6 +163,11 @@ def throttled(pieces: Iterable[bytes], rate: int) -> Iterator[bytes]:
             part = piece[start : start + step]
             yield part
             time.sleep(len(part) / rate)
+
+
+def _redirected(fault: Fault, target: str) -> Response:
+    body = b"<html><head><title>Object moved</title></head><body><h2>Object moved</h2></body></html>"
+    return Response(fault.status or 302, body, "text/html", extra={"Location": fault.to or target})
 
 
 def _replaced(response: Response, fault: Fault) -> Response | None:

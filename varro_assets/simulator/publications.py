@@ -13,7 +13,7 @@ from typing import Any
 from varro_assets.simulator import tids
 from varro_assets.simulator.cube import ALL, Code, Dimension
 from varro_assets.simulator.hashing import seed_of
-from varro_assets.simulator.table import Table
+from varro_assets.simulator.table import Footnote, Table
 
 ADDED_VARIABLE = "DATATYPE"
 
@@ -100,6 +100,41 @@ def deactivate(table: Table) -> Table:
     return replace(table, active=False)
 
 
+def move(table: Table, to: str, instead_of: str | None = None) -> Table:
+    """The table hangs under the subject ``to`` instead of its first one, or of the one given."""
+    gone = instead_of or table.subjects[0]
+    if gone not in table.subjects or to in table.subjects:
+        raise UnknownPublication(
+            f"{table.id} hangs under {', '.join(table.subjects)}; it cannot go from {gone} to {to}"
+        )
+    return replace(table, subjects=tuple(to if held == gone else held for held in table.subjects))
+
+
+def relabel(table: Table, text: str | None = None, var: str | None = None, code: str | None = None) -> Table:
+    """A label changes, in both languages: the table's title, a variable's (``var``) or a code's (``var``, ``code``)."""
+    if var is None and code is None:
+        return replace(table, da=text or f"{table.da}, ny titel", en=text or f"{table.en}, new title")
+    dimension = _dimension(table, var)
+    if code is None:
+        changed = replace(dimension, da=text or f"{dimension.da} (ny)", en=text or f"{dimension.en} (new)")
+        return _with_dimension(table, changed)
+    if all(held.id != code for held in dimension.codes):
+        raise UnknownPublication(f"{table.id}.{dimension.id} has no code {code}")
+
+    def after(held: Code) -> Code:
+        if held.id != code:
+            return held
+        return replace(held, da=text or f"{held.da} (ny)", en=text or f"{held.en} (new)")
+
+    return _with_dimension(table, replace(dimension, codes=tuple(map(after, dimension.codes))))
+
+
+def annotate(table: Table, text: str | None = None, mandatory: bool = True) -> Table:
+    """The table's footnote changes, in both languages; an empty text takes it away."""
+    words = "Noten er ny og opfundet." if text is None else text
+    return replace(table, footnote=Footnote(words, words, mandatory) if words else None)
+
+
 KINDS: Mapping[str, Callable[..., Table]] = {
     "publish_period": publish_period,
     "insert_period": insert_period,
@@ -112,6 +147,9 @@ KINDS: Mapping[str, Callable[..., Table]] = {
     "shrink": shrink,
     "withdraw": withdraw,
     "deactivate": deactivate,
+    "move": move,
+    "relabel": relabel,
+    "annotate": annotate,
     "regress": touch,
 }
 

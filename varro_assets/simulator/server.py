@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 import struct
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event
@@ -17,22 +17,23 @@ from typing import Any, Protocol
 
 from varro_assets.simulator.control import CONTROL_ROOT, Control, RequestLog
 from varro_assets.simulator.faults import Fault, FaultBook, changed
-from varro_assets.simulator.wire import SERVER, Request, Response
+from varro_assets.simulator.wire import API, SERVER, Request, Response
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class Backend(Protocol):
-    """Whatever answers the simulated API."""
+    """Whatever answers the requests to one of the simulated services."""
 
     def answer(self, request: Request) -> Response:
         """The response to a request."""
 
 
 class Server(ThreadingHTTPServer):
-    """A server bound to one backend; every request has its own thread.
+    """A server of several services; every request has its own thread.
 
     Attributes:
+        backends: who answers for which service (``Request.service``); the API's answers whatever is no service.
         stopping: set when hanging requests are to give up.
     """
 
@@ -43,14 +44,14 @@ class Server(ThreadingHTTPServer):
     def __init__(
         self,
         address: tuple[str, int],
-        backend: Backend,
+        backends: Mapping[str, Backend],
         control: Control,
         faults: FaultBook,
         log: RequestLog,
         publish: Callable[[Fault], None],
     ) -> None:
         super().__init__(address, _Handler)
-        self.backend = backend
+        self.backends = backends
         self.control = control
         self.faults = faults
         self.log = log
@@ -116,9 +117,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.log.add(request, 0)
             self._reset()
             return
-        response = self.server.backend.answer(request)
+        backends = self.server.backends
+        response = backends.get(request.service, backends[API]).answer(request)
         for fault in due:
-            response = changed(response, fault)
+            response = changed(response, fault, request.target)
         self.server.log.add(request, response.status)
         # before the last byte leaves, so that the client's next request already meets the new state
         for fault in due:

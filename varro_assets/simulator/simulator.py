@@ -12,13 +12,15 @@ from threading import Thread
 from types import TracebackType
 from typing import Any, Self
 
+from varro_assets.simulator import boundaries, classification_lists
 from varro_assets.simulator.api import Api
 from varro_assets.simulator.control import CONTROL_ROOT, Control, LoggedRequest, RequestLog
 from varro_assets.simulator.faults import Fault, FaultBook
 from varro_assets.simulator.recorded import Recorded
 from varro_assets.simulator.server import Backend, Server
+from varro_assets.simulator.site import Boundaries, Site
 from varro_assets.simulator.universe import Publication, Universe
-from varro_assets.simulator.wire import API_ROOT
+from varro_assets.simulator.wire import API, API_ROOT, GEO, SITE
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
@@ -44,24 +46,24 @@ class Simulator:
         """
         self._universe: Universe | None = universe
         self._state_file = state_file
-        self._prepare(Api(universe), host, port)
+        self._prepare(Api(universe), Site(universe.classifications), host, port)
         if state_file is not None:
             universe.replay(_remembered(state_file))
             universe.journal = self._remember
 
     @classmethod
     def recorded(cls, folder: Path, host: str = "127.0.0.1", port: int = 0) -> Self:
-        """Serve recorded answers; for the folder's layout see ``recorded``."""
+        """Serve recorded answers; for the folder's layout see ``recorded``. The web site is the demo's."""
         simulator = cls.__new__(cls)
         simulator._universe = None
         simulator._state_file = None
-        simulator._prepare(Recorded(folder), host, port)
+        simulator._prepare(Recorded(folder), Site(classification_lists.classifications), host, port)
         return simulator
 
-    def _prepare(self, backend: Backend, host: str, port: int) -> None:
+    def _prepare(self, api: Backend, site: Site, host: str, port: int) -> None:
         if host not in LOOPBACK:
             raise ValueError(f"the simulator serves this machine only: {host!r} is not one of {sorted(LOOPBACK)}")
-        self._backend = backend
+        self._backends: dict[str, Backend] = {API: api, SITE: site, GEO: Boundaries(boundaries.geojson)}
         self._host, self._port = host, port
         self._server: Server | None = None
         self._log = RequestLog()
@@ -95,13 +97,26 @@ class Simulator:
         return self.root + API_ROOT
 
     @property
+    def site_url(self) -> str:
+        """Base address of the simulated web site, in place of the real one."""
+        return f"{self.root}/{SITE}"
+
+    @property
+    def geo_url(self) -> str:
+        """Base address of the simulated boundaries, in place of the real ones."""
+        return f"{self.root}/{GEO}"
+
+    @property
     def control_url(self) -> str:
         """Base address of the simulator's own paths; see ``control``."""
         return f"{self.root}/{CONTROL_ROOT}"
 
     @property
     def requests(self) -> list[LoggedRequest]:
-        """Requests to the API so far, oldest first; those to the simulator's own paths are left out."""
+        """Requests so far, oldest first: to the API, the web site and the boundaries (see ``LoggedRequest.service``).
+
+        Those to the simulator's own paths are left out.
+        """
         return self._log.lines()
 
     def forget_requests(self) -> None:
@@ -121,7 +136,7 @@ class Simulator:
         if self._server is None:
             control = Control(self._universe, self.faults, self._log, self.reset)
             self._server = Server(
-                (self._host, self._port), self._backend, control, self.faults, self._log, self._publish
+                (self._host, self._port), self._backends, control, self.faults, self._log, self._publish
             )
             # a second start comes back at the same address, as a service does after maintenance
             self._port = int(self._server.server_address[1])
@@ -155,7 +170,7 @@ class Simulator:
         self.stop()
 
     def _publish(self, fault: Fault) -> None:
-        self.universe.publish(**(fault.then or {}))
+        self.universe.make(fault.then or {})
 
     def _remember(self, made: Publication) -> None:
         assert self._state_file is not None  # noqa: S101 - the journal is set together with the file

@@ -85,6 +85,13 @@ TREE = Tree(
                 Subject("20279", "Valutakurser", "Exchange rates"),
                 Subject("20278", "Renter og gebyrer", "Interest rates and fees"),
             ),
+            _group(
+                "3441",
+                "Nationalregnskab",
+                "National accounts",
+                Subject("20183", "Branchefordelt nationalregnskab", "National accounts by industry"),
+                _gone("20161", "Varige forbrugsgoder", "Durable consumer goods"),
+            ),
         ),
         _group(
             "4",
@@ -115,6 +122,18 @@ TREE = Tree(
                 "Agriculture, horticulture and forestry",
                 Subject("20474", "Vegetabilsk produktion", "Crop production"),
                 Subject("20473", "Animalsk produktion", "Livestock production"),
+            ),
+            _group(
+                "3456",
+                "Erhvervslivets struktur",
+                "Structure of business",
+                Subject("20096", "Arbejdssteder og job", "Workplaces and jobs"),
+            ),
+            _group(
+                "3463",
+                "Byggeri og anlæg",
+                "Construction",
+                Subject("20063", "Bestanden af bygninger", "Building stock"),
             ),
         ),
         _group(

@@ -19,6 +19,9 @@ from varro_assets.simulator import problems
 from varro_assets.simulator.problems import ApiProblem
 
 API_ROOT = "/v1"
+API, SITE, GEO = "api", "site", "geo"
+SERVICES = {"v1": API, SITE: SITE, GEO: GEO}
+"""First step of a path -> the service that stands there; anything else is no service of the publisher's."""
 SERVER = "varro-simulator/1.0"
 JSON = "text/json; charset=utf-8"
 
@@ -46,13 +49,27 @@ class Request:
     @cached_property
     def steps(self) -> list[str]:
         """The path's steps, decoded."""
-        path = urlsplit(self.target).path
-        return [unquote(step) for step in path.split("/") if step]
+        return [unquote(step) for step in self.path.split("/") if step]
+
+    @property
+    def path(self) -> str:
+        """The path as received, without the query."""
+        return urlsplit(self.target).path
+
+    @property
+    def service(self) -> str:
+        """``api``, ``site`` (the web site) or ``geo`` (boundaries); empty for anything else."""
+        return SERVICES.get(self.steps[0].lower(), "") if self.steps else ""
 
     @property
     def function(self) -> str:
-        """``tables``, ``data``, ...: the step after ``v1``, lower-case; empty when there is none."""
-        return self.steps[1].lower() if len(self.steps) > 1 and f"/{self.steps[0].lower()}" == API_ROOT else ""
+        """``tables``, ``data``, ...: the step after ``v1``, lower-case; empty when there is none.
+
+        What is no function of the API has the name of its service: ``site`` or ``geo``.
+        """
+        if self.service != API:
+            return self.service
+        return self.steps[1].lower() if len(self.steps) > 1 else ""
 
     @property
     def rest(self) -> list[str]:

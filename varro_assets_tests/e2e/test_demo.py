@@ -26,8 +26,8 @@ def first(home: Home) -> str:
 
 
 def test_it_syncs_every_table_and_shows_a_result(first: str) -> None:
-    assert "17 of 17 tables in" in first
-    assert "267,500 rows in" in first
+    assert "20 of 20 tables in" in first
+    assert "270,763 rows in" in first
     for region in ("Hovedstaden", "Sjælland", "Syddanmark", "Midtjylland", "Nordjylland"):
         assert f"Region {region}" in first
     for command in ("varro --demo up", "varro --demo psql", "varro --demo show FOLK1A", "varro search befolkning"):
@@ -41,28 +41,28 @@ def test_what_is_to_be_copied_is_not_broken_over_lines(first: str, home: Home) -
 
 def test_a_second_time_nothing_is_fetched_and_it_says_so(first: str, home: Home) -> None:
     second = home.good("demo")
-    assert "Everything is up to date: 17 tables as published (1 request, nothing fetched)." in second
+    assert "Everything is up to date: 20 tables as published (1 request, nothing fetched)." in second
     assert second.split("Population of")[1] == first.split("Population of")[1]
 
 
 def test_nothing_of_it_touches_the_users_own_project(first: str, home: Home) -> None:
-    assert "17 of 17" in first
+    assert "20 of 20" in first
     assert {path.name for path in home.folder.iterdir()} == {"dagster_home", "data", "varro.toml", "workspace.yaml"}
     assert [path.name for path in (home.folder / "dagster_home").iterdir()] == ["dagster.yaml"]
     assert [path.name for path in (home.folder / "data").iterdir()] == ["demo"]
 
 
 def test_nothing_is_left_running(first: str, home: Home) -> None:
-    assert "17 of 17" in first
+    assert "20 of 20" in first
     assert home.processes() == []
 
 
 def test_the_results_can_be_asked_read_only(first: str, home: Home) -> None:
-    assert "17 of 17" in first
+    assert "20 of 20" in first
     assert "253582" in home.good("--demo", "psql", "-c", "SELECT count(*) FROM fact.folk1a")
     assert home("--demo", "psql", "-c", "DROP TABLE fact.folk1a").returncode != 0
 
 
 def test_all_is_well(first: str, home: Home) -> None:
-    assert "17 of 17" in first
-    assert "All is well: 17 tables" in home.good("--demo", "doctor", "--deep")
+    assert "20 of 20" in first
+    assert "All is well: 20 tables" in home.good("--demo", "doctor", "--deep")

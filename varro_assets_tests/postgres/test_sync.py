@@ -20,7 +20,7 @@ class TestFirstSync:
     @pytest.mark.parametrize("large", [False, pytest.param(True, marks=pytest.mark.slow)])
     def test_every_demo_table_becomes_what_is_published(self, world: World, large: bool) -> None:
         tables = [table.id for table in world.universe.tables()]
-        assert len(tables) == 19
+        assert len(tables) == 22
         for table in [table for table in tables if (table == "FOLK1A") is large]:
             report = world.sync(table)
             assert set(report.outcomes.values()) == {Outcome.NEW}

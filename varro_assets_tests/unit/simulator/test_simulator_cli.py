@@ -29,6 +29,18 @@ def test_publish(varro, simulator: Simulator) -> None:
     assert simulator.universe.publications[-1] == {"kind": "revise", "table": "BIL10", "tid": "2010", "cells": 3}
 
 
+def test_publish_what_is_no_period(varro, simulator: Simulator) -> None:
+    assert varro("publish", "FT", "move", "--set", "to=20024", "--set", "silent=true").exit_code == 0
+    assert simulator.universe.publications[-1] == {"kind": "move", "table": "FT", "to": "20024", "silent": True}
+    said = varro("publish", "byganv", "revise_classification", "--set", "kode=110", "--set", "titel=Gårde", "--set",
+                 "niveau=3")  # fmt: skip
+    assert "byganv: 23 items" in said.output
+    assert [item.da for item in simulator.universe.classification("byganv").items if item.kode == "110"][-1] == "Gårde"
+    assert varro("publish", "FT", "move", "--set", "to").exit_code == 2
+    assert varro("publish", "FT", "move", "--set", "to=1", "--set", "to=2").exit_code == 2
+    assert varro("publish", "nosuch", "revise_classification").exit_code == 1
+
+
 def test_a_refused_publication_says_why(varro) -> None:
     result = varro("publish", "NOSUCH", "touch")
     assert result.exit_code == 1
@@ -65,6 +77,14 @@ def test_help_names_all_kinds() -> None:
     assert all(kind in fault for kind in FAULTS if kind != "publish")
 
 
+def test_help_names_what_stands_beside_the_api() -> None:
+    serve = " ".join(CliRunner().invoke(app, ["serve", "--help"], terminal_width=200).output.split())
+    assert "/site/da/Statistik/dokumentation/nomenklaturer" in serve
+    assert "/geo/kommuner?format=geojson" in serve
+    publish = " ".join(CliRunner().invoke(app, ["publish", "--help"], terminal_width=200).output.split())
+    assert "revise_classification" in publish
+
+
 def test_recorded_excludes_state(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["serve", "--recorded", str(tmp_path), "--tables", "30"])
     assert result.exit_code == 2
@@ -78,5 +98,10 @@ def test_serve_says_where_it_is(tmp_path: Path) -> None:
             assert process.stdout is not None
             url = process.stdout.readline().split()[-1]
             assert len(requests.get(f"{url}/tables", timeout=5).json()) == 40
+            process.stdout.readline()
+            beside = dict(word.split("=", 1) for word in process.stdout.readline().split() if "=" in word)
+            listing = f"{beside['DST_SITE_URL']}/da/Statistik/dokumentation/nomenklaturer"
+            assert requests.get(listing, timeout=5).ok
+            assert requests.get(f"{beside['GEO_URL']}/regioner?format=geojson", timeout=5).ok
         finally:
             process.terminate()

@@ -9,7 +9,7 @@ from pathlib import Path
 import varro_assets.simulator
 
 PACKAGE = Path(varro_assets.simulator.__file__).parent
-ALLOWED = {*sys.stdlib_module_names, "numpy"}
+ALLOWED = {*sys.stdlib_module_names, "numpy", "shapely"}
 
 
 def imported(path: Path) -> set[str]:

@@ -118,6 +118,144 @@ def test_a_transient_shrink_is_no_truth_and_ends(simulator: Simulator, ask_anew)
     assert counts == [round(whole / 2), round(whole / 2), whole]
 
 
+def test_a_table_moves_in_the_subject_tree(universe: Universe) -> None:
+    before, rows = universe.table("FT"), history(universe, "FT")
+    moved = universe.move("FT", to="20024")
+    assert moved.subjects == ("20024",)
+    assert moved.updated > before.updated
+    assert moved.info("da") == before.info("da") | {"updated": moved.updated}
+    assert history(universe, "FT") == rows
+    silent = universe.move("FT", silent=True)
+    assert (silent.subjects, silent.updated) == (("20022",), moved.updated)
+    kept = universe.publish("move", "BY1", to="20004", instead_of="20003")
+    assert kept.subjects == ("20021", "20004")
+
+
+def test_a_move_shows_in_the_subjects(simulator: Simulator) -> None:
+    def listed(subject: str) -> list[str]:
+        [node] = requests.get(f"{simulator.url}/subjects/{subject}?includeTables=true", timeout=5).json()
+        return [table["id"] for table in node["tables"]]
+
+    simulator.universe.move("STRAF42", to="20005")
+    assert listed("20061") == []
+    assert "STRAF42" in listed("20005")
+
+
+def test_labels_and_footnotes_change_without_data(universe: Universe) -> None:
+    rows = history(universe, "STRAF42")
+    variables = [variable["id"] for variable in universe.table("STRAF42").info("da")["variables"]]
+    universe.relabel("STRAF42", "Afgørelser")
+    universe.relabel("STRAF42", "lovbrud", var="OVERTRÆD")
+    universe.relabel("STRAF42", "Særlove", var="OVERTRÆD", code="38")
+    universe.relabel("STRAF42", code="13")
+    changed = universe.annotate("STRAF42", "Første linje.\nnotes:\nanden linje", mandatory=False)
+    info = changed.info("da")
+    assert info["text"] == "Afgørelser"
+    assert info["variables"][0]["text"] == "lovbrud"
+    labels = {value["id"]: value["text"] for value in info["variables"][0]["values"]}
+    assert (labels["38"], labels["13"]) == ("Særlove", "Ejendomsforbrydelser (ny)")
+    assert info["footnote"] == {"text": "Første linje.\nnotes:\nanden linje", "mandatory": False}
+    assert info["updated"] == universe.now.isoformat()
+    assert universe.annotate("STRAF42", "").info("en")["footnote"] is None
+    assert history(universe, "STRAF42") == rows
+    assert [variable["id"] for variable in info["variables"]] == variables
+
+
+class TestClassifications:
+    def test_a_new_code_comes_last_below_its_parent(self, universe: Universe) -> None:
+        before = universe.classification("nuts")
+        after = universe.revise_classification("nuts", kode="199", titel="Nyby", below="03")
+        added = [item for item in after.items if item not in before.items]
+        assert [(item.kode, item.niveau, item.da, item.en) for item in added] == [("199", 3, "Nyby", "Nyby")]
+        place = after.items.index(added[0])
+        assert (after.items[place - 1].kode, after.items[place + 1].kode) == ("230", "04")
+        assert [item for item in after.items if item not in added] == list(before.items)
+
+    def test_without_arguments_a_top_code_is_added(self, universe: Universe) -> None:
+        first, second = (universe.revise_classification("koen").items[-1] for _ in range(2))
+        assert [(item.kode, item.niveau, item.da) for item in (first, second)] == [
+            ("9001", 1, "Ny kode 9001"),
+            ("9002", 1, "Ny kode 9002"),
+        ]
+
+    def test_a_title_changes_on_all_levels_or_on_one(self, universe: Universe) -> None:
+        universe.revise_classification("byganv", kode="110", titel="Stuehuse", niveau=3)
+        held = [item for item in universe.classification("byganv").items if item.kode == "110"]
+        assert [(item.niveau, item.da) for item in held] == [(2, "Stuehuse til landbrugsejendomme"), (3, "Stuehuse")]
+        universe.revise_classification("byganv", kode="110", titel="Gårde")
+        held = [item for item in universe.classification("byganv").items if item.kode == "110"]
+        assert [item.da for item in held] == ["Gårde", "Gårde"]
+
+    def test_a_new_address_leaves_nothing_at_the_old(self, simulator: Simulator) -> None:
+        before = simulator.universe.classification("herkomst")
+        after = simulator.universe.revise_classification("herkomst", new_address=True)
+        files = [f"{simulator.site_url}/klassifikationsbilag/{held.guid}csv_da" for held in (before, after)]
+        old, new = (requests.get(file, timeout=5) for file in files)
+        assert (old.status_code, new.content) == (404, before.csv("da"))
+        page = f"{simulator.site_url}/da/Statistik/dokumentation/nomenklaturer/herkomst"
+        assert after.guid in requests.get(page, timeout=5).text
+
+    def test_the_site_shows_a_revision(self, simulator: Simulator) -> None:
+        held = simulator.universe.revise_classification("koen", kode="3", titel="Uoplyst")
+        body = requests.get(f"{simulator.site_url}/klassifikationsbilag/{held.guid}csv_da", timeout=5).content
+        assert body.endswith(b'3;"3";1;Uoplyst;;;;;;\r\n')
+
+    @pytest.mark.parametrize(
+        ("name", "arguments"),
+        [
+            ("nosuch", {}),
+            ("nuts", {"kode": "x", "below": "nosuch"}),
+            ("nuts", {"kode": "101"}),
+            ("nuts", {"kode": "101", "titel": "København"}),
+            ("nuts", {"kode": "101", "titel": "Ny", "niveau": 1}),
+            ("nuts", {"color": "red"}),
+        ],
+    )
+    def test_impossible_revisions_leave_everything_as_it_was(self, universe: Universe, name: str, arguments) -> None:
+        before = universe.classifications()
+        with pytest.raises(UnknownPublication):
+            universe.revise_classification(name, **arguments)
+        assert universe.classifications() == before
+        assert universe.publications == []
+
+    def test_over_http_and_after_an_answer(self, simulator: Simulator) -> None:
+        made = {"kind": "revise_classification", "classification": "koen", "kode": "3", "titel": "Uoplyst"}
+        answer = requests.post(f"{simulator.control_url}/publish", json=made, timeout=5).json()
+        assert (answer["classification"], answer["items"]) == ("koen", 3)
+        simulator.fault("publish", path="site", then=made | {"titel": "Ukendt"})
+        listing = f"{simulator.site_url}/da/Statistik/dokumentation/nomenklaturer"
+        assert requests.get(listing, timeout=5).ok
+        assert simulator.universe.classification("KOEN").items[-1].da == "Ukendt"
+        refused = requests.post(f"{simulator.control_url}/publish", json=made | {"classification": "no"}, timeout=5)
+        assert (refused.status_code, refused.json()) == (400, {"error": "there is no classification no"})
+        for nameless in ({"kind": "touch"}, {"kind": "revise_classification", "table": "FT"}, {"table": "FT"}):
+            assert requests.post(f"{simulator.control_url}/publish", json=nameless, timeout=5).status_code == 400
+        assert requests.get(simulator.control_url, timeout=5).json()["publications"] == [
+            made,
+            made | {"titel": "Ukendt"},
+        ]
+
+
+def test_the_new_kinds_are_replayed(tmp_path: Path) -> None:
+    state = tmp_path / "state.jsonl"
+    with Simulator(Universe.demo(), state_file=state) as first:
+        first.universe.move("FT")
+        first.universe.move("STRAF42", to="20005", silent=True)
+        first.universe.relabel("BIL10", "Biler")
+        first.universe.annotate("BIL10", "Noter: ingen")
+        first.universe.revise_classification("nuts", kode="199", titel="Nyby", below="03")
+        first.universe.revise_classification("nuts", new_address=True)
+        tables, classifications = first.universe.tables(), first.universe.classifications()
+        made = first.universe.publications
+    with Simulator(Universe.demo(), state_file=state) as second:
+        assert second.universe.tables() == tables
+        assert second.universe.classifications() == classifications
+        assert second.universe.publications == made
+        assert len(state.read_text("utf-8").splitlines()) == 6
+        second.reset()
+        assert second.universe.classifications() == Universe.demo().classifications()
+
+
 def test_withdrawn_tables_leave_the_catalogue(simulator: Simulator) -> None:
     simulator.universe.withdraw("FT")
     simulator.universe.withdraw("BIL10", vanish=True)
@@ -142,6 +280,13 @@ def test_withdrawn_tables_leave_the_catalogue(simulator: Simulator) -> None:
         ("add_code", "FT", {"var": "NOSUCH"}),
         ("add_code", "FT", {"code": "000"}),
         ("change_dimensions", "FT", {"remove": "HOVEDDELE"}),
+        ("move", "FT", {"to": "20021"}),
+        ("move", "FT", {"to": "3401"}),
+        ("move", "FT", {"to": "nosuch"}),
+        ("move", "BY1", {"to": "20004", "instead_of": "20331"}),
+        ("relabel", "FT", {"var": "NOSUCH"}),
+        ("relabel", "FT", {"code": "nosuch"}),
+        ("annotate", "FT", {"words": "x"}),
     ],
 )
 def test_impossible_publications_leave_everything_as_it_was(universe: Universe, kind, table, arguments) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import Counter
 from itertools import pairwise
+from math import prod
 
 import numpy as np
 import pytest
@@ -87,6 +88,24 @@ def test_a_small_catalogue_is_the_same_for_the_same_seed() -> None:
     assert first == second
     assert first != Universe.catalogue(60, seed=5).tables()
     assert sum(table.active for table in first) == 60
+
+
+def test_the_catalogue_has_columns_that_classifications_fit() -> None:
+    listed = [table for table in Universe.catalogue().tables() if table.id.startswith("SIM")]
+    held = {kept.name: {item.kode for item in kept.items} for kept in Universe.demo().classifications()}
+    linkable: Counter[str] = Counter()
+    for table in listed:
+        for dimension in table.dimensions:
+            codes = {code.id for code in dimension.codes if code.parts != ("*",)}
+            for name in ("nuts", "kommunegrupper", "db", "nr-branche"):
+                if codes <= held[name] or {code.removeprefix("V") for code in codes} <= held[name]:
+                    linkable[name] += 1
+    assert min(linkable[name] for name in ("nuts", "kommunegrupper", "db", "nr-branche")) > 50
+    assert sum(linkable.values()) > len(listed) / 3
+    assert any(table.unit_da == "-" for table in listed)
+    sizes = [prod(len(dimension.codes) for dimension in table.dimensions) * len(table.periods) for table in listed]
+    assert max(sizes) < 40_000
+    assert sum(sizes) < 3_000_000
 
 
 def test_the_full_catalogue_has_the_kinds_of_the_real_one() -> None:
