@@ -70,7 +70,7 @@ class Dimension:
         name: relation in schema ``dim``.
         title: for people, such as ``Regioner og landsdele (NUTS)``.
         members: in traversal order: each parent before its children.
-        source: address it came from, or ``StatBank FOLK1A OMRÅDE``.
+        source: address it came from, or ``StatBank code list FOLK1A OMRÅDE``.
         page: address of the page that explains it; empty if there is none.
         description: plain Markdown for the reader, may be empty.
         level_names: level -> what its members are called, such as ``Kommune``, where known.
