@@ -13,14 +13,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import bulk_to_parquet, postgres_load
+from benchmarks import bulk_to_parquet, linking_quality, postgres_load
 from benchmarks.measuring import Options, Verdict
 
 STAGES: dict[str, Callable[[Options], list[Verdict]]] = {
     "bulk": bulk_to_parquet.run_stage,
     "load": postgres_load.run_stage,
+    "linking": linking_quality.run_stage,
 }
-ROUNDS = {"bulk": 5, "load": 3}
+ROUNDS = {"bulk": 5, "load": 3, "linking": 1}
 
 
 def main() -> int:
