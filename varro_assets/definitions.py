@@ -1,8 +1,6 @@
-"""Everything Dagster loads: the families' definitions, merged."""
+"""Everything Dagster loads."""
 
-from dagster import Definitions
-
-from varro_assets.defs.statbank import statbank_definitions
+from varro_assets.defs import graph
 from varro_assets.settings import Settings
 
-defs = Definitions.merge(statbank_definitions(Settings.load()))
+defs = graph.definitions(Settings.load())

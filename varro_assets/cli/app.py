@@ -12,7 +12,19 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from varro_assets.cli import browsing, database, examining, following, services, simulator, syncing
+from varro_assets.cli import (
+    browsing,
+    database,
+    dims,
+    documenting,
+    examining,
+    following,
+    links,
+    lookup,
+    services,
+    simulator,
+    syncing,
+)
 from varro_assets.cli.session import Session
 from varro_assets.errors import VarroError
 
@@ -45,7 +57,7 @@ def options(
     context.obj = Session(home=home, demo=demo, debug=debug)
 
 
-_TABLES, _DATA, _SERVICES = "Tables", "Data", "Services"
+_TABLES, _DATA, _MEANING, _SERVICES = "Tables", "Data", "Meaning", "Services"
 app.command(rich_help_panel=_TABLES)(browsing.search)
 app.command(rich_help_panel=_TABLES)(browsing.show)
 app.command(rich_help_panel=_TABLES)(following.follow)
@@ -54,6 +66,12 @@ app.command(rich_help_panel=_DATA)(syncing.plan)
 app.command(rich_help_panel=_DATA)(syncing.sync)
 app.command(rich_help_panel=_DATA)(syncing.rebuild)
 app.command(rich_help_panel=_DATA)(examining.doctor)
+app.add_typer(dims.app, name="dims", rich_help_panel=_MEANING)
+app.add_typer(links.app, name="links", rich_help_panel=_MEANING)
+app.command(rich_help_panel=_MEANING)(documenting.document)
+app.command(rich_help_panel=_MEANING)(lookup.docs)
+app.command(rich_help_panel=_MEANING)(lookup.values)
+app.command(rich_help_panel=_MEANING)(lookup.sql)
 app.command(rich_help_panel=_SERVICES)(services.demo)
 app.command(rich_help_panel=_SERVICES)(services.up)
 app.command(rich_help_panel=_SERVICES)(database.psql)

@@ -65,7 +65,7 @@ def doctor(
                     shown.report_again(instance, table, syncs.held_periods(sources, table))
         if repair:
             with here.dagster_environment(settings, warehouse):
-                failed = [run_all(here, settings, sources, catalogue, *work) for work in _work(findings)]
+                failed = [run_all(here, settings, warehouse, sources, catalogue, *work) for work in _work(findings)]
             if any(failed):
                 raise typer.Exit(1)
             here.say("[green]Mended.[/]" if findings or unshown else "[green]Nothing to mend.[/]")

@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from varro_assets.cli import progress
+from varro_assets.cli.documenting import refresh
 from varro_assets.cli.progress import Line, ProgressWatcher, Stopwatch
 from varro_assets.cli.runs import Launcher, Outcome, dagster_instance
 from varro_assets.cli.session import Session
 from varro_assets.cli.wish import Wish
+from varro_assets.context.sources import open_context
 from varro_assets.defs.catalogue import report_poll
+from varro_assets.engine.provision import Warehouse
 from varro_assets.errors import DamagedPartition, UnknownTable, VarroError
 from varro_assets.follow import read as read_follow_file
 from varro_assets.settings import Settings
@@ -26,12 +29,13 @@ from varro_assets.statbank.sources import Sources
 def run_all(
     here: Session,
     settings: Settings,
+    warehouse: Warehouse,
     sources: Sources,
     catalogue: Catalogue,
     work: Mapping[str, State],
     wish: Wish,
 ) -> bool:
-    """Run every table; one that fails stops no other, and Ctrl-C stops them all.
+    """Run every table, then bring pages and dimensions up to date; what fails stops no other, Ctrl-C stops them all.
 
     Returns:
         Whether anything failed.
@@ -58,7 +62,11 @@ def run_all(
     here.say()
     here.console.print(progress.summary(lines))
     _say_end(here, lines, total, sources)
-    return any(line.failed for line in lines)
+    context = open_context(settings, warehouse.url, on_retry=here.errors.print)
+    report = refresh(here, settings, warehouse, context, touched=[line.table for line in lines])
+    # of a table that failed its line has told
+    told = {line.table for line in lines if line.failed}
+    return bool(told) or bool(report.problems.keys() - told)
 
 
 def _run_table(

@@ -13,9 +13,10 @@ from typing import Any
 
 from dagster import AssetKey, DagsterExecutionInterruptedError, DagsterInstance, DagsterRunStatus, RunsFilter
 
-from varro_assets.defs import keys
+from varro_assets.context.table_documents import TableReport
+from varro_assets.defs import graph, keys
+from varro_assets.defs.documents import report_written
 from varro_assets.defs.events import register_periods
-from varro_assets.defs.statbank import statbank_definitions
 from varro_assets.defs.watcher import Watcher
 from varro_assets.engine import locks, planning
 from varro_assets.errors import TableBusy
@@ -80,14 +81,14 @@ class Launcher:
         register_periods(self._instance, table, periods)
         stored = self._instance.get_dynamic_partitions(table)
         first, last = _newest_stretch(stored, wanted)
-        selection = [keys.published(table), keys.fact(table), keys.summary(table)]
+        selection = [keys.published(table), keys.fact(table), keys.summary(table), *_documents(table)]
         return self._run(table, selection, first, last, config)
 
     def load(self, table: str, periods: Sequence[str]) -> Outcome:
         """Fill a table's facts from its parquet files, without the API."""
         register_periods(self._instance, table, periods)
         stored = self._instance.get_dynamic_partitions(table)
-        selection = [keys.fact(table), keys.summary(table)]
+        selection = [keys.fact(table), keys.summary(table), *_documents(table)]
         return self._run(table, selection, stored[-1], stored[-1], {"periods": "ALL"})
 
     def _run(self, table: str, selection: Sequence[AssetKey], first: str, last: str, config: dict[str, Any]) -> Outcome:
@@ -99,7 +100,7 @@ class Launcher:
         self, table: str, selection: Sequence[AssetKey], first: str, last: str, config: dict[str, Any]
     ) -> Outcome:
         self._watcher.report = None
-        definitions = statbank_definitions(self._settings, only=[table], watcher=self._watcher)
+        definitions = graph.definitions(self._settings, only=[table], watcher=self._watcher)
         result = definitions.resolve_implicit_global_asset_job_def().execute_in_process(
             instance=self._instance,
             asset_selection=selection,
@@ -115,6 +116,11 @@ class Launcher:
             raise KeyboardInterrupt
         error = "" if result.success else _failure(result)
         return Outcome(result.run_id, result.success, self._watcher.report, error)
+
+
+def _documents(table: str) -> list[AssetKey]:
+    """Links and document follow in the same run."""
+    return [keys.links(table), keys.document(table)]
 
 
 def _newest_stretch(stored: Sequence[str], wanted: Sequence[str]) -> tuple[str, str]:
@@ -155,6 +161,14 @@ def end_all_dead_runs(instance: DagsterInstance, sources: Sources) -> list[str]:
         with contextlib.suppress(TableBusy), locks.table_lock(sources.warehouse, _launch_lock(table)):
             ended += end_dead_runs(instance, table)
     return ended
+
+
+def report_documents(done: Sequence[TableReport]) -> None:
+    """Report documents that were written outside a run."""
+    with dagster_instance() as instance:
+        for report in done:
+            if report.changed:
+                report_written(instance, report)
 
 
 @contextlib.contextmanager

@@ -14,9 +14,10 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from varro_assets.cli import foreground, progress, syncing
+from varro_assets.cli import dims, documenting, foreground, progress, syncing
 from varro_assets.cli.session import Session, session
 from varro_assets.cli.wish import Wish
+from varro_assets.context.sources import open_context
 from varro_assets.engine import postgres
 from varro_assets.engine.provision import Warehouse
 from varro_assets.errors import ConfigurationError
@@ -51,12 +52,19 @@ def demo(context: typer.Context) -> None:
         with contextlib.closing(postgres.connect(sources.warehouse, "demo")) as connection:
             states = due.states(followed, poll.catalogue, due.synced(connection), sources.tables_dir)
         work = {table: state for table, state in states.items() if state is not due.State.CURRENT}
+        context_sources = open_context(settings, warehouse.url)
+        if not context_sources.library.store.names() and dims.sync_classifications(
+            here, context_sources, sorted(dims.simulated())
+        ):
+            raise typer.Exit(1)
         if work:
             from varro_assets.cli.running import run_all
 
+            here.say()
             with here.dagster_environment(settings, warehouse):
-                if run_all(here, settings, sources, poll.catalogue, work, Wish()):
-                    raise typer.Exit(1)
+                failed = run_all(here, settings, warehouse, sources, poll.catalogue, work, Wish())
+            if failed or documenting.make_layers(here, context_sources):
+                raise typer.Exit(1)
         else:
             syncing.say_nothing_due(here, states, sources)
         _say_sample(here, warehouse)

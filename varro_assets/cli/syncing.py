@@ -94,7 +94,7 @@ def sync(
         from varro_assets.cli.running import run_all
 
         with here.dagster_environment(settings, warehouse):
-            failed = run_all(here, settings, sources, catalogue, work, wish)
+            failed = run_all(here, settings, warehouse, sources, catalogue, work, wish)
     if failed or (gone and tables):
         raise typer.Exit(1)
 
@@ -119,7 +119,7 @@ def rebuild(
                     todo=f"{here.command} sync {table}",
                 )
         with here.dagster_environment(settings, warehouse):
-            failed = run_all(here, settings, sources, catalogue, dict.fromkeys(chosen, State.REFILL), Wish())
+            failed = run_all(here, settings, warehouse, sources, catalogue, dict.fromkeys(chosen, State.REFILL), Wish())
     if failed:
         raise typer.Exit(1)
 

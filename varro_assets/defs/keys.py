@@ -14,6 +14,8 @@ from varro_assets.statbank.facts import column_name, relation_name
 TABLE_TAG = "varro/table"
 """Run tag: the table a run writes; one run at a time per value (dagster.yaml)."""
 CATALOGUE = AssetKey(["statbank", "catalog"])
+SUBJECTS = AssetKey(["context", "subjects"])
+"""The subject pages and their index."""
 
 
 def published(table: str) -> AssetKey:
@@ -31,6 +33,36 @@ def summary(table: str) -> AssetKey:
     return AssetKey(["table", table])
 
 
+def links(table: str) -> AssetKey:
+    """Which column of the table joins which dimension: JSON."""
+    return AssetKey(["dimension_links", table])
+
+
+def document(table: str) -> AssetKey:
+    """The document of the fact table, and the values of its columns."""
+    return AssetKey(["context", "fact", relation_name(table)])
+
+
+def classification(name: str) -> AssetKey:
+    """A classification as published."""
+    return AssetKey(["classification", name])
+
+
+def dimension(name: str) -> AssetKey:
+    """The dimension table in Postgres."""
+    return AssetKey(["dim", name])
+
+
+def dimension_document(name: str) -> AssetKey:
+    """The document of the dimension, and its values."""
+    return AssetKey(["context", "dim", name])
+
+
+def layer(name: str) -> AssetKey:
+    """A map layer."""
+    return AssetKey(["context", "geo", name])
+
+
 def partitions(table: str) -> DynamicPartitionsDefinition:
     """The table's periods."""
     return DynamicPartitionsDefinition(name=table)
@@ -39,6 +71,11 @@ def partitions(table: str) -> DynamicPartitionsDefinition:
 def op_name(table: str) -> str:
     """The op that syncs a table."""
     return f"sync_{table.lower()}"
+
+
+def document_op_name(table: str) -> str:
+    """The op that links and documents a table."""
+    return f"document_{table.lower()}"
 
 
 def group(title: str | None) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from dagster import ConfigurableResource
 
+from varro_assets.context.sources import ContextSources, open_context
 from varro_assets.settings import Settings
 from varro_assets.statbank.sources import Sources, open_sources
 from varro_assets.warehouse import open_warehouse
@@ -31,3 +32,20 @@ class StatBankResource(ConfigurableResource):  # type: ignore[type-arg]
         settings = Settings.load(Path(self.home))
         with open_warehouse(settings) as warehouse:
             yield open_sources(settings, warehouse.url, on_retry)
+
+
+class ContextResource(ConfigurableResource):  # type: ignore[type-arg]
+    """Dimensions, folders of documents and the warehouse of one project home.
+
+    Attributes:
+        home: the project folder; its `.env` and the environment say the rest.
+    """
+
+    home: str
+
+    @contextlib.contextmanager
+    def open(self, on_retry: Callable[[str], None] | None = None) -> Iterator[ContextSources]:
+        """Everything documents are written from, for as long as the block lasts."""
+        settings = Settings.load(Path(self.home))
+        with open_warehouse(settings) as warehouse:
+            yield open_context(settings, warehouse.url, on_retry)

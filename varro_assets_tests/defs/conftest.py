@@ -15,9 +15,8 @@ from dagster import AssetKey, DagsterInstance
 from sqlalchemy import make_url
 
 from varro_assets.cli.runs import RANGE_END, RANGE_START
-from varro_assets.defs import keys
+from varro_assets.defs import graph, keys
 from varro_assets.defs.events import register_periods
-from varro_assets.defs.statbank import statbank_definitions
 from varro_assets.settings import Settings
 from varro_assets.simulator import Simulator
 from varro_assets.statbank.sources import Sources
@@ -70,7 +69,7 @@ class Lab:
             tags |= {RANGE_START: wanted[0], RANGE_END: wanted[1]}
         elif not unpartitioned:
             partition_key = wanted[0] if wanted else self.periods[0]
-        job = statbank_definitions(self.settings, only=[self.table]).resolve_implicit_global_asset_job_def()
+        job = graph.definitions(self.settings, only=[self.table]).resolve_implicit_global_asset_job_def()
         result = job.execute_in_process(
             instance=self.instance,
             asset_selection=list(select) if select else [self.published, self.fact, self.summary],

@@ -13,8 +13,7 @@ import pytest
 from dagster import AssetKey, AssetSpec, Definitions, DynamicPartitionsDefinition
 from pydantic import SecretStr
 
-from varro_assets.defs import keys
-from varro_assets.defs.statbank import statbank_definitions
+from varro_assets.defs import graph, keys
 from varro_assets.settings import Settings
 from varro_assets.simulator import Simulator, Universe
 from varro_assets.statbank import catalog
@@ -23,8 +22,8 @@ from varro_assets.statbank.models import TableInfo
 from varro_assets.statbank.sources import open_sources
 
 DEMO_TABLES = (
-    "BARLOV1", "BIL10", "BY1", "DNRENTM", "DNVALD", "FOLK1A", "FRDK126", "FT", "FV22TOTA", "HISB7", "IDRTIL01",
-    "KORD1", "KORN2", "METROX1", "PRIS111", "STRAF42", "VAN5",
+    "BARLOV1", "BIL10", "BY1", "BYGB70", "DNRENTM", "DNVALD", "FOLK1A", "FRDK126", "FT", "FV22TOTA", "HISB7",
+    "IDRTIL01", "KORD1", "KORN2", "LABY43", "METROX1", "NABB69", "PRIS111", "STRAF42", "VAN5",
 )  # fmt: skip
 
 
@@ -66,25 +65,26 @@ def _specs(definitions: Definitions) -> dict[str, AssetSpec]:
 
 @pytest.mark.usefixtures("offline")
 def test_without_a_catalogue_there_is_the_catalogue_to_materialise(tmp_path: Path) -> None:
-    definitions = statbank_definitions(_home(tmp_path))
+    definitions = graph.definitions(_home(tmp_path))
 
-    assert list(_specs(definitions)) == ["statbank/catalog"]
+    assert sorted(_specs(definitions)) == ["context/subjects", "statbank/catalog"]
     Definitions.validate_loadable(definitions)
 
 
 @pytest.mark.usefixtures("offline")
 def test_the_demos_graph(demo: Settings) -> None:
-    definitions = statbank_definitions(demo)
+    definitions = graph.definitions(demo)
 
     Definitions.validate_loadable(definitions)
-    expected = {"statbank/catalog"}
+    expected = {"statbank/catalog", "context/subjects"}
     for table in DEMO_TABLES:
         expected |= {f"statbank/{table}", f"fact/{table.lower()}", f"table/{table}"}
+        expected |= {f"dimension_links/{table}", f"context/fact/{table.lower()}"}
     assert set(_specs(definitions)) == expected
 
 
 def test_lineage_runs_from_the_published_table_over_the_facts_to_the_summary(demo: Settings) -> None:
-    specs = _specs(statbank_definitions(demo))
+    specs = _specs(graph.definitions(demo))
 
     for table in DEMO_TABLES:
         assert [dep.asset_key for dep in specs[f"fact/{table.lower()}"].deps] == [AssetKey(["statbank", table])]
@@ -92,7 +92,7 @@ def test_lineage_runs_from_the_published_table_over_the_facts_to_the_summary(dem
 
 
 def test_every_asset_says_what_it_is(demo: Settings) -> None:
-    for name, spec in _specs(statbank_definitions(demo)).items():
+    for name, spec in _specs(graph.definitions(demo)).items():
         assert re.fullmatch(r"[a-z0-9_]+", spec.group_name or ""), name
         assert list(spec.owners) == ["team:data"], name
         assert spec.kinds, name
@@ -101,7 +101,7 @@ def test_every_asset_says_what_it_is(demo: Settings) -> None:
 
 
 def test_every_table_links_to_its_page_and_is_partitioned_by_its_own_periods(demo: Settings) -> None:
-    specs = _specs(statbank_definitions(demo))
+    specs = _specs(graph.definitions(demo))
     for table in DEMO_TABLES:
         published, fact, summary = (
             specs[f"statbank/{table}"],
@@ -119,7 +119,7 @@ def test_every_table_links_to_its_page_and_is_partitioned_by_its_own_periods(dem
 
 
 def test_one_op_writes_all_three_and_carries_the_tables_tag(demo: Settings) -> None:
-    definitions = statbank_definitions(demo)
+    definitions = graph.definitions(demo)
     op = definitions.resolve_assets_def(AssetKey(["table", "FOLK1A"]))
 
     assert op.keys == {keys.published("FOLK1A"), keys.fact("FOLK1A"), keys.summary("FOLK1A")}
@@ -133,7 +133,7 @@ def test_one_op_writes_all_three_and_carries_the_tables_tag(demo: Settings) -> N
 def test_only_what_is_followed_is_in_the_graph(demo: Settings, tmp_path: Path) -> None:
     settings = _home(tmp_path, '["BIL*", "subject:1", "NOTTHERE"]').model_copy(update={"data_dir": demo.data_dir})
 
-    tables = {name.removeprefix("table/") for name in _specs(statbank_definitions(settings)) if "table/" in name}
+    tables = {name.removeprefix("table/") for name in _specs(graph.definitions(settings)) if "table/" in name}
 
     known = CatalogueFolder(demo.metadata_dir).read()
     assert known is not None
@@ -142,7 +142,7 @@ def test_only_what_is_followed_is_in_the_graph(demo: Settings, tmp_path: Path) -
 
 def test_the_owner_is_the_settings(demo: Settings) -> None:
     settings = demo.model_copy(update={"varro_owner": "ada@example.org"})
-    assert {tuple(spec.owners) for spec in _specs(statbank_definitions(settings)).values()} == {("ada@example.org",)}
+    assert {tuple(spec.owners) for spec in _specs(graph.definitions(settings)).values()} == {("ada@example.org",)}
 
 
 @pytest.mark.parametrize(
@@ -165,9 +165,9 @@ def test_the_whole_catalogue_loads(tmp_path: Path, request: pytest.FixtureReques
     settings = _polled(_home(tmp_path), Universe.catalogue(2240))
     request.getfixturevalue("offline")
 
-    definitions = statbank_definitions(settings)
+    definitions = graph.definitions(settings)
 
-    assert len(_specs(definitions)) == 3 * 2240 + 1
+    assert len(_specs(definitions)) == 5 * 2240 + 2
     Definitions.validate_loadable(definitions)
 
 
@@ -178,4 +178,4 @@ def test_the_module_dagster_loads_is_valid_in_a_process_of_its_own(demo: Setting
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False, timeout=120
     )
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) == 3 * len(DEMO_TABLES) + 1
+    assert int(done.stdout) == 5 * len(DEMO_TABLES) + 2

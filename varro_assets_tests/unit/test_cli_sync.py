@@ -224,10 +224,10 @@ def test_the_range_is_the_end_of_the_last_stretch(stored: str, wanted: str, expe
 
 def _pretend_dead(varro: Varro) -> str:
     """A run that a killed process left behind, as Dagster has it."""
-    from varro_assets.defs.statbank import statbank_definitions
+    from varro_assets.defs import graph
 
     with varro.dagster() as instance:
-        job = statbank_definitions(varro.settings, only=["KORD1"]).resolve_implicit_global_asset_job_def()
+        job = graph.definitions(varro.settings, only=["KORD1"]).resolve_implicit_global_asset_job_def()
         run = instance.create_run_for_job(job, tags={keys.TABLE_TAG: "KORD1", LAUNCHER_TAG: LAUNCHER})
         instance.handle_run_event(run.run_id, _started(job.name))
         record = instance.get_run_by_id(run.run_id)

@@ -1,0 +1,130 @@
+"""Dimensions as assets: a classification as published, its table in Postgres, its document.
+
+What belongs here: specs and op bodies, which only translate between Dagster and `dimensions` and `context`.
+"""
+
+# no `from __future__ import annotations` here: Dagster reads the annotations of op bodies at definition time
+
+import contextlib
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
+from typing import Any
+
+from dagster import (
+    AssetExecutionContext,
+    AssetKey,
+    AssetsDefinition,
+    AssetSpec,
+    MaterializeResult,
+    MetadataValue,
+    multi_asset,
+)
+
+from varro_assets.context import dimension_documents, holdings, snapshot
+from varro_assets.context.sources import ContextSources
+from varro_assets.defs import keys
+from varro_assets.defs.failures import named_failures
+from varro_assets.defs.resources import ContextResource
+from varro_assets.dimensions.dim_table import DimTables
+from varro_assets.dimensions.models import SCHEMA, Dimension
+from varro_assets.engine import postgres
+from varro_assets.engine.postgres import Connection
+from varro_assets.errors import UnknownDimension
+
+GROUP = "dimensions"
+
+
+def dimension_assets(name: str, page: str, owner: str) -> AssetsDefinition:
+    """The three assets of one dimension.
+
+    Args:
+        name: of the dimension.
+        page: address of the page that explains it; empty for one that is made of a StatBank code list.
+        owner: shown on every asset.
+    """
+
+    @multi_asset(name=f"dimension_{name}", specs=_specs(name, page, owner), can_subset=True)
+    def dimension_op(context: AssetExecutionContext, documents: ContextResource) -> Iterator[MaterializeResult[Any]]:
+        with (
+            named_failures(),
+            documents.open(on_retry=context.log.warning) as sources,
+            contextlib.closing(postgres.connect(sources.warehouse, f"dimension {name}")) as connection,
+        ):
+            yield from _bring_in(context.selected_asset_keys, sources, connection, name)
+
+    return dimension_op
+
+
+def _bring_in(
+    selected: AbstractSet[AssetKey], sources: ContextSources, connection: Connection, name: str
+) -> Iterator[MaterializeResult[Any]]:
+    if keys.classification(name) in selected:
+        changed = dimension_documents.fetch(sources, connection, name)
+        metadata = _metadata(_held(sources, name)) | {"changed": changed}
+        yield MaterializeResult(asset_key=keys.classification(name), metadata=metadata)
+    dimension = _held(sources, name)
+    if keys.dimension(name) in selected:
+        changed = DimTables(connection).load(dimension)
+        metadata = _metadata(dimension) | {"changed": changed, "dagster/table_name": dimension.relation}
+        yield MaterializeResult(asset_key=keys.dimension(name), metadata=metadata)
+    if keys.dimension_document(name) in selected:
+        taken, held = snapshot.take(sources, connection), holdings.holdings(connection)
+        report = dimension_documents.write(sources, taken, connection, dimension, held)
+        metadata = {
+            "path": MetadataValue.path(report.path),
+            "tables that join it": len(report.tables),
+            "files rewritten": len(report.changed),
+        }
+        yield MaterializeResult(asset_key=keys.dimension_document(name), metadata=metadata)
+
+
+def _held(sources: ContextSources, name: str) -> Dimension:
+    dimension = sources.library.dimension(name)
+    if dimension is None:
+        raise UnknownDimension(
+            "load the dimension", on=name, got="its classification is not held", todo=f"varro dims sync {name}"
+        )
+    return dimension
+
+
+def _metadata(dimension: Dimension) -> dict[str, Any]:
+    rows = [
+        f"| {level} | {dimension.level_names.get(level, '')} | {len(dimension.at(level)):,} |"
+        for level in dimension.levels
+    ]
+    return {
+        "dagster/row_count": len(dimension.members),
+        "source": dimension.source,
+        "levels": MetadataValue.md("\n".join(["| niveau | name | members |", "|---|---|---|", *rows])),
+    }
+
+
+def _specs(name: str, page: str, owner: str) -> list[AssetSpec]:
+    shared: dict[str, Any] = {"group_name": GROUP, "owners": [owner], "skippable": True}
+    metadata: dict[str, Any] = {"page": MetadataValue.url(page)} if page else {}
+    return [
+        AssetSpec(
+            keys.classification(name),
+            description=f"**{name}** as published: parquet, and the description as Markdown.",
+            kinds={"csv", "parquet"},
+            metadata=metadata,
+            **shared,
+        ),
+        AssetSpec(
+            keys.dimension(name),
+            deps=[keys.classification(name)],
+            description=f"**{name}** in Postgres: `{SCHEMA}.{name}` with kode, niveau, titel and the parent of each"
+            f" member, and the view `{SCHEMA}.{name}_tree`.",
+            kinds={"postgres"},
+            metadata={**metadata, "dagster/table_name": f"{SCHEMA}.{name}"},
+            **shared,
+        ),
+        AssetSpec(
+            keys.dimension_document(name),
+            deps=[keys.dimension(name)],
+            description=f"What to read before joining **{name}**, and its members as parquet.",
+            kinds={"markdown", "parquet"},
+            metadata=metadata,
+            **shared,
+        ),
+    ]

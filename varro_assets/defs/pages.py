@@ -1,0 +1,111 @@
+"""Pages and layers as assets: what speaks of many tables at once.
+
+What belongs here: the subject pages with their index, and the map layers. Specs and op bodies.
+"""
+
+# no `from __future__ import annotations` here: Dagster reads the annotations of op bodies at definition time
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from dagster import (
+    AssetExecutionContext,
+    AssetsDefinition,
+    AssetSpec,
+    MaterializeResult,
+    MetadataValue,
+    asset,
+    multi_asset,
+)
+
+from varro_assets.context import holdings, map_layers, snapshot, subject_documents
+from varro_assets.context.geo import LayerReport
+from varro_assets.context.geo_layers import LAYERS
+from varro_assets.context.places import SUBJECTS
+from varro_assets.defs import keys
+from varro_assets.defs.failures import named_failures
+from varro_assets.defs.resources import ContextResource
+from varro_assets.engine import postgres
+from varro_assets.settings import Settings
+
+GROUP = "documents"
+
+
+def subject_pages(settings: Settings) -> AssetsDefinition:
+    """The asset ``context/subjects``."""
+
+    @asset(
+        key=keys.SUBJECTS,
+        deps=[keys.CATALOGUE],
+        group_name=GROUP,
+        owners=[settings.varro_owner],
+        kinds={"markdown"},
+        description="A page for each subject with tables that are held, and their index. A table's own run writes the"
+        " pages it stands on; materialise this to look at all of them.",
+        metadata={"path": MetadataValue.path(settings.context_dir / SUBJECTS)},
+    )
+    def context_subjects(context: AssetExecutionContext, documents: ContextResource) -> MaterializeResult[Any]:
+        with (
+            named_failures(),
+            documents.open(on_retry=context.log.warning) as sources,
+            contextlib.closing(postgres.connect(sources.warehouse, "subject pages")) as connection,
+        ):
+            taken = snapshot.take(sources, connection)
+            report = subject_documents.write_all(sources, taken, holdings.holdings(connection), {})
+        for on, problem in report.problems.items():
+            context.log.error(f"{on}: {problem}")
+        return MaterializeResult(
+            metadata={
+                "pages": report.pages,
+                "files rewritten": len(report.changed),
+                "problems": len(report.problems),
+            }
+        )
+
+    return context_subjects
+
+
+def map_layer_assets(settings: Settings, layers: Sequence[str]) -> AssetsDefinition:
+    """The assets ``context/geo/<layer>``, made together: one index speaks of all of them."""
+
+    @multi_asset(
+        name="map_layers",
+        specs=[
+            AssetSpec(
+                keys.layer(name),
+                deps=[keys.dimension(str(LAYERS[name].dimension))],
+                group_name=GROUP,
+                owners=[settings.varro_owner],
+                kinds={"geoparquet"},
+                description=f"{LAYERS[name].title}: shapes by the codes of `dim.{LAYERS[name].dimension}`, level"
+                f" {LAYERS[name].niveau}, EPSG:4326.",
+            )
+            for name in layers
+        ],
+    )
+    def map_layers_op(context: AssetExecutionContext, documents: ContextResource) -> Iterator[MaterializeResult[Any]]:
+        with (
+            named_failures(),
+            documents.open(on_retry=context.log.warning) as sources,
+            contextlib.closing(postgres.connect(sources.warehouse, "map layers")) as connection,
+        ):
+            taken = snapshot.take(sources, connection)
+            report = map_layers.write(sources, taken, layers)
+            map_layers.write_index(sources, taken, connection, holdings.holdings(connection), report.layers)
+            for layer in report.layers:
+                path = map_layers.path_of(sources, layer.layer)
+                yield MaterializeResult(
+                    asset_key=keys.layer(layer.layer), metadata={"path": MetadataValue.path(path), **_metadata(layer)}
+                )
+
+    return map_layers_op
+
+
+def _metadata(layer: LayerReport) -> dict[str, Any]:
+    return {
+        "dagster/row_count": layer.shapes,
+        "codes without a member": len(layer.unknown),
+        "members without a shape": len(layer.missing),
+        "remarks": MetadataValue.md("\n".join(f"- {remark}" for remark in layer.remarks) or "none"),
+    }

@@ -1,0 +1,28 @@
+"""A role as on a user's own server: it owns what there is and may become the reader."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import Iterator
+
+from psycopg2 import sql
+
+from varro_assets.engine.provision import OWNER, READER
+from varro_assets.engine.server import Endpoint
+
+
+@contextlib.contextmanager
+def owner_as_reader(server: Endpoint, database: str) -> Iterator[str]:
+    """The database's address as that role; it is gone afterwards."""
+    name, password = f"both_{secrets.token_hex(4)}", secrets.token_hex(16)
+    role = sql.Identifier(name)
+    with contextlib.closing(server.connect(database)) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD %s").format(role), (password,))
+            granted = sql.SQL(", ").join(map(sql.Identifier, (OWNER, READER)))
+            cursor.execute(sql.SQL("GRANT {} TO {}").format(granted, role))
+            yield f"postgresql+psycopg2://{name}:{password}@127.0.0.1:{server.port}/{database}"
+            cursor.execute(sql.SQL("DROP OWNED BY {}").format(role))
+            cursor.execute(sql.SQL("DROP ROLE {}").format(role))
