@@ -28,12 +28,10 @@ from varro_assets.warehouse import open_warehouse
 UI_PORT = 3000
 SAMPLE_TITLE = "Population of the five regions in the newest quarter"
 SAMPLE_SQL = """\
-SELECT area.text AS region, f.tid AS quarter, f.indhold AS persons
+SELECT d.titel AS region, f.tid AS quarter, f.indhold AS persons
   FROM fact.folk1a f
-  JOIN meta.code area ON area.code = f.omrade
-       AND area.table_id = 'FOLK1A' AND area.column_name = 'omrade'
+  JOIN dim.nuts d ON d.kode = f.omrade AND d.niveau = 1
  WHERE f.tid = (SELECT max(tid) FROM fact.folk1a)
-   AND f.omrade BETWEEN '081' AND '085'
    AND (f.kon, f.alder, f.civilstand) = ('TOT', 'IALT', 'TOT')
  ORDER BY persons DESC"""
 
@@ -131,9 +129,10 @@ def _say_next(here: Session) -> None:
     here.say("\n[bold]Next[/]")
     for command, what in (
         ("varro --demo up", f"the Dagster UI on http://127.0.0.1:{UI_PORT}"),
+        ("varro --demo docs FOLK1A", "what to know before writing SQL"),
         ("varro --demo psql", "ask your own questions, read-only"),
-        ("varro --demo show FOLK1A", "what a table holds and means"),
         ("varro search befolkning", "the real StatBank; then varro follow, varro sync"),
     ):
         here.say(f"  [bold]{command:<24}[/]  {what}")
-    here.say(f"\nParquet: {escape(str(here.settings.tables_dir))}", whole=True)
+    here.say(f"\nParquet:   {escape(str(here.settings.tables_dir))}", whole=True)
+    here.say(f"Documents: {escape(str(here.settings.context_dir))}", whole=True)
