@@ -13,15 +13,16 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import bulk_to_parquet, linking_quality, postgres_load
+from benchmarks import bulk_to_parquet, documents, linking_quality, postgres_load
 from benchmarks.measuring import Options, Verdict
 
 STAGES: dict[str, Callable[[Options], list[Verdict]]] = {
     "bulk": bulk_to_parquet.run_stage,
     "load": postgres_load.run_stage,
     "linking": linking_quality.run_stage,
+    "documents": documents.run_stage,
 }
-ROUNDS = {"bulk": 5, "load": 3, "linking": 1}
+ROUNDS = {"bulk": 5, "load": 3, "linking": 1, "documents": 1}
 
 
 def main() -> int:

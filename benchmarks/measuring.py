@@ -11,7 +11,8 @@ import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,29 @@ def run(module: str, *arguments: object, python: str | Path = sys.executable) ->
         raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}")
     scale = 1 << 20 if sys.platform == "darwin" else 1 << 10
     return json.loads(output.splitlines()[-1]), usage.ru_maxrss / scale
+
+
+@contextmanager
+def serving(module: str, *arguments: object) -> Iterator[dict[str, Any]]:
+    """A process that serves others for as long as the block lasts: `python -m module arguments`.
+
+    Yields:
+        The JSON it prints once it is ready. It ends when its standard input does.
+
+    Raises:
+        RuntimeError: it ended instead of getting ready.
+    """
+    command = [sys.executable, "-m", module, *map(str, arguments)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, text=True) as server:
+        assert server.stdin
+        assert server.stdout
+        try:
+            line = server.stdout.readline()
+            if not line:
+                raise RuntimeError(f"{' '.join(command)} did not get ready")
+            yield json.loads(line)
+        finally:
+            server.stdin.close()
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -9,16 +9,12 @@ is checked and vacuumed and its pages are written.
 from __future__ import annotations
 
 import importlib.util
-import json
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measuring import ROOT, Options, Series, Verdict, ratio, run, table
+from benchmarks.measuring import Options, Series, Verdict, ratio, run, serving, table
 
 # names only: importing the ways or the data would make this process large (see `measuring`)
 REPLACE = ("psql_text", "psql_binary", "ours", "predecessor", "polars", "duckdb", "to_sql", "adbc")
@@ -102,7 +98,7 @@ def run_stage(options: Options) -> list[Verdict]:
     """Measure, print, judge."""
     options.folder.chmod(0o711)  # root's server runs as another account, which must pass through
     replace = [name for name in REPLACE if name != "adbc" or _has_adbc()]
-    with _server(options.folder) as settings:
+    with serving("benchmarks.load_server", options.folder) as settings:
         print(", ".join(f"{name} {value}" for name, value in settings.items()), flush=True)
         course = Course("small" if options.quick else "4m", options.folder)
         course.prepare()
@@ -155,15 +151,3 @@ def _unchanged(course: Course) -> Verdict:
     written = course.results["unchanged", "period"].notes["wal"]
     found = f"{milliseconds:.1f} ms, {written:.1f} MB written"
     return Verdict("an unchanged period", found, "<= 10 ms, no write", milliseconds <= 10 and written < 0.01)
-
-
-@contextmanager
-def _server(folder: Path) -> Iterator[dict[str, str]]:
-    command = [sys.executable, "-m", "benchmarks.load_server", str(folder)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, text=True) as server:
-        assert server.stdin
-        assert server.stdout
-        try:
-            yield json.loads(server.stdout.readline())
-        finally:
-            server.stdin.close()

@@ -13,8 +13,6 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
 
 from varro_assets.errors import ConfigurationError
 
@@ -194,6 +192,10 @@ class Settings(BaseSettings):
 
 
 def _names_a_database(url: SecretStr) -> bool:
+    # imported here, as in `engine.database_url`, which lies above this module
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
     try:
         return bool(make_url(url.get_secret_value()).database)
     except (ArgumentError, ValueError):

@@ -12,10 +12,9 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
-from sqlalchemy import URL, make_url
 
 from varro_assets.cli.session import Session, session
-from varro_assets.engine import postmaster
+from varro_assets.engine import database_url, postmaster
 from varro_assets.engine.provision import Warehouse
 from varro_assets.engine.server import EmbeddedServer
 from varro_assets.errors import DatabaseRefused
@@ -81,10 +80,10 @@ def psql(
     """Open psql on the warehouse, as the read-only role unless told otherwise."""
     here = session(context)
     with open_warehouse(here.settings) as warehouse:
-        target = make_url(_libpq_url(warehouse, owner=owner))
+        target = database_url.parse(_libpq_url(warehouse, owner=owner))
         # the password goes by the environment: a command line can be read by everybody on the machine
         environment = {**os.environ, "PGPASSWORD": target.password or ""}
-        shown = URL.create("postgresql", target.username, None, target.host, target.port, target.database)
+        shown = type(target).create("postgresql", target.username, None, target.host, target.port, target.database)
         arguments = [
             str(postmaster.binary("psql")),
             "--no-psqlrc",
@@ -104,7 +103,8 @@ def _libpq_url(warehouse: Warehouse, *, owner: bool) -> str:
             got="its password on your own server is yours to set",
             todo="Use --owner, or connect with your own client.",
         )
-    return make_url(chosen.get_secret_value()).set(drivername="postgresql").render_as_string(hide_password=False)
+    address = database_url.parse(chosen.get_secret_value()).set(drivername="postgresql")
+    return address.render_as_string(hide_password=False)
 
 
 def _is_external(here: Session) -> bool:

@@ -1,7 +1,6 @@
 """Table lock: one writer per table, over all processes that use the warehouse.
 
-What belongs here: session-level advisory locks on a connection of their own, so that the server itself releases the
-lock of a process that dies.
+What belongs here: session-level advisory locks, so that the server itself releases the lock of a process that dies.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from varro_assets.errors import TableBusy
 
 _KEY = "hashtextextended('varro:' || %(name)s, 0)"
 _TAKE = f"SELECT pg_try_advisory_lock({_KEY})"
+_GIVE_BACK = f"SELECT pg_advisory_unlock({_KEY})"
 # A bigint key shows in pg_locks as its two halves, objsubid 1.
 _HOLDER = f"""
 SELECT a.application_name, a.backend_start
@@ -44,7 +44,7 @@ class TableLock:
 
 @contextlib.contextmanager
 def table_lock(url: SecretStr, name: str, *, wait: float = 0.0) -> Iterator[TableLock]:
-    """Hold the lock of a table.
+    """Hold the lock of a table, on a connection of its own.
 
     Args:
         url: the warehouse.
@@ -54,27 +54,50 @@ def table_lock(url: SecretStr, name: str, *, wait: float = 0.0) -> Iterator[Tabl
     Raises:
         TableBusy: somebody else held it all that time; names them.
     """
-    connection = postgres.connect(url, f"lock {name}")
-    try:
-        deadline = time.monotonic() + wait
-        while not _take(connection, name):
-            if time.monotonic() >= deadline:
-                raise TableBusy(
-                    "lock table",
-                    on=name,
-                    got=f"held by {_holder(connection, name) or 'another process'}",
-                    todo="Wait for it to finish, then run the command again.",
-                )
-            time.sleep(min(_POLL_SECONDS, max(0.0, deadline - time.monotonic())))
+    with contextlib.closing(postgres.connect(url, f"lock {name}")) as connection:
+        _wait_for(connection, name, wait)
         yield TableLock(name, connection)
+
+
+@contextlib.contextmanager
+def short_lock(connection: Connection, name: str, *, wait: float = 0.0) -> Iterator[None]:
+    """Hold a lock on a connection that does the work as well: opening one costs more than a short piece of work.
+
+    Args:
+        connection: idle, of one thread; locks of the same name on it do not exclude one another.
+        name: of the lock, among those of tables.
+        wait: seconds to wait for another holder.
+
+    Raises:
+        TableBusy: somebody else held it all that time; names them.
+    """
+    _wait_for(connection, name, wait)
+    try:
+        yield
     finally:
-        connection.close()
+        # the server itself gives back what a lost connection held
+        if not connection.closed:
+            with postgres.transaction(connection, "give back the lock of", on=name) as cursor:
+                cursor.execute(_GIVE_BACK, {"name": name})
 
 
 def holder(url: SecretStr, name: str) -> str | None:
     """Who holds the lock, in words; None when it is free."""
     with contextlib.closing(postgres.connect(url, f"look at lock {name}")) as connection:
         return _holder(connection, name)
+
+
+def _wait_for(connection: Connection, name: str, wait: float) -> None:
+    deadline = time.monotonic() + wait
+    while not _take(connection, name):
+        if time.monotonic() >= deadline:
+            raise TableBusy(
+                "lock table",
+                on=name,
+                got=f"held by {_holder(connection, name) or 'another process'}",
+                todo="Wait for it to finish, then run the command again.",
+            )
+        time.sleep(min(_POLL_SECONDS, max(0.0, deadline - time.monotonic())))
 
 
 def _take(connection: Connection, name: str) -> bool:

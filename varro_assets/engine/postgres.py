@@ -15,8 +15,8 @@ import psycopg2
 import psycopg2.errors
 import psycopg2.extensions
 from pydantic import SecretStr
-from sqlalchemy import make_url
 
+from varro_assets.engine import database_url
 from varro_assets.errors import DatabaseRefused, DatabaseUnavailable, StorageFull, VarroError
 
 Connection: TypeAlias = psycopg2.extensions.connection
@@ -34,7 +34,7 @@ def connect(url: SecretStr, purpose: str) -> Connection:
         DatabaseUnavailable: nobody answers.
         DatabaseRefused: the server answers and refuses, or the URL holds an option nobody knows.
     """
-    parts = make_url(url.get_secret_value())
+    parts = database_url.parse(url.get_secret_value())
     arguments: dict[str, Any] = {
         "dbname": parts.database,
         "user": parts.username,

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import psycopg2
 from psycopg2 import sql
@@ -17,11 +18,13 @@ from psycopg2.errors import DuplicateDatabase, DuplicateObject, InsufficientPriv
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 from psycopg2.extensions import encrypt_password
 from pydantic import SecretStr
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
 
+from varro_assets.engine import database_url as addresses
 from varro_assets.engine.server import Endpoint
 from varro_assets.errors import DatabaseRefused, DatabaseUnavailable, VarroError
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
 
 OWNER = "varro"
 """Owns the embedded server's databases; not a superuser."""
@@ -318,11 +321,10 @@ def grant_reader(connection: Connection, schemas: Sequence[str]) -> tuple[str, .
 
 def _parse(url: SecretStr, setting: str) -> URL:
     try:
-        parsed = make_url(url.get_secret_value())
-    except (ArgumentError, ValueError):
+        parsed = addresses.parse(url.get_secret_value())
+    except ValueError:
         parsed = None
-    # an @ elsewhere is a piece of an unescaped password, which would go on into messages as host or database;
-    # so would the texts of the errors above
+    # an @ elsewhere is a piece of an unescaped password, which would go on into messages as host or database
     if parsed is None or "@" in f"{parsed.host}{parsed.database}":
         raise DatabaseRefused(
             "use the address in",

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import networkx as nx
-
 from varro_assets.statbank.models import Subject
 
 ROOT, ROOT_TITLE = "0", "DST"
@@ -17,6 +15,9 @@ ROOT, ROOT_TITLE = "0", "DST"
 
 def gml(subjects: Iterable[Subject]) -> str:
     """The tree as GML: letters outside ASCII as character references, as the format wants it."""
+    # imported here: it takes a tenth of a second to load, which only a new tree shall cost
+    import networkx as nx
+
     graph = nx.DiGraph()
     graph.add_node(ROOT, description=ROOT_TITLE, active=1, tables=[])
     for top in subjects:

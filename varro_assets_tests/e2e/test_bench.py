@@ -31,7 +31,19 @@ def test_ours_is_exact(printed: str) -> None:
     verdicts = [line.split(":")[0] for line in printed.splitlines() if line.startswith(("PASS", "FAIL"))]
     assert verdicts[:2] == ["PASS  exact, small", "PASS  exact, load small"]
     linking = [f"PASS  linking {figure}, {part}" for part in ("all", "held-out") for figure in ("precision", "recall")]
-    assert verdicts[2:] == linking
+    assert verdicts[2:6] == linking
+    assert verdicts[6:] == ["PASS  documents are those of what changed"]
+
+
+def test_documents_are_written_once_and_then_only_of_what_changed(printed: str) -> None:
+    block = printed.split("\ndocuments\n", 1)[1].split("\n\n", 1)[0].splitlines()[2:]
+    steps = {line[:20].strip(): line[20:].split() for line in block}
+    # seconds, tables looked at, files written, files removed, files there
+    tables, written, removed, there = steps["from nothing"][1:5]
+    assert (tables, removed) == ("60", "0")
+    assert written == there
+    assert steps["nothing to do"][1:5] == ["0", "0", "0", there]
+    assert steps["one table changed"][1] == "1"
 
 
 @pytest.mark.parametrize("title", ["replace 4 periods", "first load with indexes", "nothing to load"])

@@ -15,7 +15,7 @@ import pytest
 from pydantic import SecretStr
 
 from varro_assets.engine import postgres
-from varro_assets.engine.locks import TableLock, holder, table_lock
+from varro_assets.engine.locks import TableLock, holder, short_lock, table_lock
 from varro_assets.engine.partitions import PartitionStore
 from varro_assets.engine.period_table import PeriodTables
 from varro_assets.engine.planning import Scope
@@ -53,6 +53,34 @@ class TestLock:
         with pytest.raises(ValueError, match="boom"), table_lock(url, "FOLK1A"):
             raise ValueError("boom")
         assert holder(url, "FOLK1A") is None
+
+    def test_one_on_a_connection_that_works_as_well(self, url: SecretStr) -> None:
+        with contextlib.closing(postgres.connect(url, "works")) as connection:
+            with short_lock(connection, "FOLK1A"):
+                with postgres.transaction(connection, "work") as cursor:
+                    cursor.execute("SELECT 1")
+                with pytest.raises(TableBusy, match="varro works"), table_lock(url, "FOLK1A"):
+                    pytest.fail("held twice")
+            assert holder(url, "FOLK1A") is None
+            with table_lock(url, "FOLK1A"), pytest.raises(TableBusy), short_lock(connection, "FOLK1A"):
+                pytest.fail("held twice")
+            with pytest.raises(ValueError, match="boom"), short_lock(connection, "FOLK1A"):
+                raise ValueError("boom")
+            assert holder(url, "FOLK1A") is None
+
+    def test_one_on_a_connection_that_was_lost_is_free(self, url: SecretStr) -> None:
+        with contextlib.closing(postgres.connect(url, "works")) as connection:
+
+            def work() -> None:
+                with short_lock(connection, "FOLK1A"):
+                    with contextlib.closing(postgres.connect(url, "kills")) as other, other.cursor() as cursor:
+                        cursor.execute("SELECT pg_terminate_backend(%s, 5000)", (connection.info.backend_pid,))
+                    with postgres.transaction(connection, "work") as cursor:
+                        cursor.execute("SELECT 1")
+
+            with pytest.raises(DatabaseUnavailable, match="work"):
+                work()
+            assert holder(url, "FOLK1A") is None
 
     def test_waiting_ends_when_it_is_free(self, url: SecretStr, monkeypatch: pytest.MonkeyPatch) -> None:
         held = table_lock(url, "FOLK1A")
