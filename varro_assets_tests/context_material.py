@@ -88,4 +88,4 @@ def carded(table: TableInfo | None = None, *, linked: bool = True, **options: An
         links = links_of(table, NUTS) if linked else []
     held = options.pop("held", table.tids)
     places = options.pop("places", [PLACE])
-    return card(table, places, links, {"nuts": NUTS}, held, 42, PATHS)
+    return card(table, places, links, {"nuts": NUTS}, held, 42, PATHS, **options)

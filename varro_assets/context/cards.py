@@ -6,15 +6,17 @@ no database.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from varro_assets.context.code_lives import Lives
 from varro_assets.context.lines import folded
+from varro_assets.context.number_words import MIXED_UNIT, bracketed, is_rate, is_rate_label, is_stock
 from varro_assets.context.places import DocumentPaths
-from varro_assets.dimensions.column_kinds import ColumnKind, kind_of
+from varro_assets.dimensions.column_kinds import ColumnKind, is_unit, kind_of
 from varro_assets.dimensions.models import Code, Dimension, FactColumn, Link
+from varro_assets.dimensions.overlaps import Overlap, overlaps
 from varro_assets.dimensions.totals import totals
 from varro_assets.engine import periods
 from varro_assets.engine.periods import Frequency, TidType
@@ -22,17 +24,8 @@ from varro_assets.statbank import facts
 from varro_assets.statbank.catalog import Place
 from varro_assets.statbank.models import TableInfo
 
-MIXED_UNIT = {"", "-"}
-"""What the publisher prints as unit where a table mixes several."""
-# Shares, means and indices, by the words StatBank uses for them (/tables, `unit`), in Danish.
-_RATE = re.compile(
-    r"pct|procent|promille|indeks|index|gennemsnit|gns|\bper\b|kvotient|frekvens|hyppighed|median|kvartil|percentil"
-    # not handel, andelsbolig; not "pr. 1. januar"
-    r"|(?<!h)andel(?!s)|\bpr\.(?! ?\d+\. [a-zæøå])|rater?\b|koefficient|tæthed|\bmiddel|‰|%",
-    re.IGNORECASE,
-)
-
-_UNIT_IN_BRACKETS = re.compile(r".*\(([^()]*[^() ][^()]*)\)")
+MOST_MEASURES = 20
+"""Labels a column may have for one of them to make it a selector: more are groups of something."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +35,9 @@ class ColumnCard:
     Attributes:
         totals: codes that stand for all others, best first; empty if there are none.
         link, dimension: both or neither.
+        lives: code -> the first and the last held period in which it has a row; a code without a row is not there.
+            None where nobody has looked.
+        newest: the newest held period; None with ``lives``.
     """
 
     column: FactColumn
@@ -49,6 +45,8 @@ class ColumnCard:
     totals: tuple[str, ...]
     link: Link | None = None
     dimension: Dimension | None = None
+    lives: Mapping[str, tuple[str, str]] | None = None
+    newest: str | None = None
 
     @property
     def name(self) -> str:
@@ -63,12 +61,27 @@ class ColumnCard:
     @property
     def total(self) -> str | None:
         """The code that picks everything; None if none does."""
-        return self.totals[0] if self.totals else None
+        return self._first(self.totals)
 
     @property
     def pick(self) -> str | None:
-        """The total; of a selector without one its first code, since measures are never put side by side."""
-        return self.column.codes[0].id if self.is_measure and self.total is None else self.total
+        """The total; of a selector without one its first code, since measures are never put side by side.
+
+        Codes that the newest period has come first: a measure that was given up long ago would pick nothing.
+        """
+        return self._first(self.labels) if self.is_measure and self.total is None else self.total
+
+    def _first(self, codes: Iterable[str]) -> str | None:
+        every = list(codes)
+        lives = self.lives
+        if lives is not None and self.newest is not None:
+            every.sort(key=lambda code: code not in lives or lives[code][1] != self.newest)
+        return every[0] if every else None
+
+    @property
+    def overlaps(self) -> tuple[Overlap, ...]:
+        """Codes that read as holding others; none for a column that has levels, or measures."""
+        return () if self.link is not None or self.is_measure else overlaps(self.column)
 
     @property
     def is_measure(self) -> bool:
@@ -155,6 +168,21 @@ class TableCard:
         return tuple(column for column in self.columns if column.link is not None)
 
     @property
+    def is_rate(self) -> bool:
+        """Every value is a share, mean or index, by title or unit."""
+        return any(map(is_rate, [self._subject, self.unit]))
+
+    @property
+    def is_stock(self) -> bool:
+        """Every value is of a moment, by title."""
+        return is_stock(self._subject)
+
+    @property
+    def _subject(self) -> str:
+        # behind "efter" come the columns, whose names say nothing of the kind of number
+        return self.description.split(" efter ", maxsplit=1)[0]
+
+    @property
     def addable(self) -> bool:
         """Values of different codes may be summed, once each selector is held to its `pick`.
 
@@ -163,28 +191,40 @@ class TableCard:
         """
         if self.mixes_units and not self.selectors:
             return False
-        # behind "efter" come the columns, whose names say nothing of the kind of number
-        words = [self.description.split(" efter ", maxsplit=1)[0], self.unit]
-        words += [column.labels[column.pick] for column in self.selectors if column.pick is not None]
-        return not any(map(is_rate, words))
+        picked = [column.labels[column.pick] for column in self.selectors if column.pick is not None]
+        return not self.is_rate and not any(map(is_rate, picked))
 
 
-def unit_of(label: str) -> str:
-    """What a selector's label says of the unit: what stands in its last brackets, else all of it."""
-    match = _UNIT_IN_BRACKETS.fullmatch(label)
-    return match[1] if match else label
+def units_of(column: ColumnCard) -> dict[str, str]:
+    """Code -> unit, as far as its label says so.
+
+    Of a selector every code: what stands in its last brackets, else all of it. Of other columns those with a unit in
+    brackets (``Præsterede timer (mio. timer)``), whose unit is then not the selector's.
+    """
+    found = {}
+    for code, label in column.labels.items():
+        unit = bracketed(label)
+        if column.is_measure:
+            found[code] = unit or label
+        elif unit and is_unit(unit):
+            found[code] = unit
+    return found
 
 
 def _has_units(column: ColumnCard) -> bool:
     """Every label ends in brackets, and not all in the same."""
     labels = [label for code, label in column.labels.items() if code not in column.totals]
-    units = {match[1] if (match := _UNIT_IN_BRACKETS.fullmatch(label)) else None for label in labels}
+    units = set(map(bracketed, labels))
     return column.link is None and len(units) > 1 and None not in units
 
 
-def is_rate(words: str) -> bool:
-    """The words are those of a share, mean, index or ratio, which is never summed."""
-    return bool(_RATE.search(words))
+def _mixes_measures(column: ColumnCard) -> bool:
+    """Counts and a mean or share of theirs among a few labels: ``Tilskuere``, ``Kampe``, ``Gennemsnit pr. kamp``."""
+    if column.link is not None or column.kind is not ColumnKind.CATEGORY or len(column.labels) > MOST_MEASURES:
+        return False
+    labels = [label for code, label in column.labels.items() if code not in column.totals]
+    rates = sum(map(is_rate_label, labels))
+    return 0 < rates < len(labels)
 
 
 def fact_columns(info: TableInfo) -> tuple[FactColumn, ...]:
@@ -217,6 +257,7 @@ def card(
     paths: DocumentPaths,
     *,
     tid_type: TidType | None = None,
+    lives: Lives | None = None,
 ) -> TableCard:
     """Gather a table's card.
 
@@ -230,20 +271,24 @@ def card(
         paths: of all documents.
         tid_type: as the warehouse has it; by default as the description and ``held`` make it, which differs where files
             of an older shape took part in the choice.
+        lives: of its codes in ``held``; None leaves out when codes begin and end.
 
     Raises:
         ColumnCollision: two variables share a name.
     """
+    ordered = tuple(periods.in_order(held))
     by_column = {link.column: link for link in links if link.dimension in dimensions}
     columns = []
     for column in fact_columns(info):
         link = by_column.get(column.variable)
         dimension = dimensions[link.dimension] if link else None
-        columns.append(ColumnCard(column, kind_of(column), totals(column), link, dimension))
+        lived = None if lives is None else lives.get(column.variable, {})
+        newest = ordered[-1] if ordered and lives is not None else None
+        made = ColumnCard(column, kind_of(column), totals(column), link, dimension, lived, newest)
+        columns.append(replace(made, kind=ColumnKind.MEASURE) if _mixes_measures(made) else made)
     if folded(info.unit) in MIXED_UNIT and not any(column.is_measure for column in columns):
         # only the table's unit gives away that these brackets hold units, which a column by itself cannot tell
         columns = [replace(one, kind=ColumnKind.MEASURE) if _has_units(one) else one for one in columns]
-    ordered = tuple(periods.in_order(held))
     return TableCard(
         info=info,
         places=tuple(places),

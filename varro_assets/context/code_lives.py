@@ -95,8 +95,8 @@ def _codes(store: PartitionStore, period: str) -> dict[str, set[str]]:
     path = store.info(period).path
     try:
         with pq.ParquetFile(path) as file:
-            names = file.schema_arrow.names[:-1]
-        with pq.ParquetFile(path, read_dictionary=names) as file:
+            names, footer = file.schema_arrow.names[:-1], file.metadata
+        with pq.ParquetFile(path, metadata=footer, read_dictionary=names) as file:
             found: dict[str, set[str]] = {name: set() for name in names}
             for batch in file.iter_batches(_BATCH_ROWS, columns=names):
                 for name, column in zip(names, batch.columns, strict=True):

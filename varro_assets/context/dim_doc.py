@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from varro_assets.context.examples import Example, level_text
 from varro_assets.context.lines import folded, listed, paragraphs
+from varro_assets.context.sql_text import column
 from varro_assets.dimensions.models import Dimension, Member
 
 PARAGRAPHS, CHARACTERS = 3, 1200
@@ -29,6 +30,7 @@ class Joining:
         levels: of the dimension, on which its codes stand.
         exact: every code but totals stands in the dimension.
         doc: path of the table's document.
+        join: condition between fact ``f`` and dimension ``d``.
     """
 
     table: str
@@ -36,6 +38,7 @@ class Joining:
     levels: tuple[int, ...]
     exact: bool
     doc: str
+    join: str = ""
 
 
 def text(dimension: Dimension, examples: Sequence[Example], linked: Iterable[Joining]) -> str:
@@ -113,10 +116,26 @@ def _usage(dimension: Dimension, examples: Sequence[Example]) -> Iterable[str]:
     if len(dimension.levels) > 1:
         yield "Filter d.niveau to one level: a fact column with codes of several levels counts figures once per level."
         yield "A parent is found by parent_kode and parent_niveau together, since a code may stand on several levels."
+        if repeated := [folded(kode) for kode, members in dimension.by_code.items() if len(members) > 1]:
+            yield f"Codes on several levels here, {len(repeated)} in all: {listed(repeated)}."
+        if uneven := _uneven(dimension):
+            deepest = dimension.levels[-1]
+            yield f"Branches that end above level {deepest}, which a filter on it leaves out: {listed(uneven)}."
     else:
         yield "One level: a join on the code is enough."
     for example in examples:
         yield from ("", f"{folded(example.title)}:", "", "```sql", example.sql, "```")
+
+
+def _uneven(dimension: Dimension) -> list[str]:
+    """Members above the deepest level with nothing below them."""
+    parents = {(member.parent_kode, member.parent_niveau) for member in dimension.members}
+    deepest = dimension.levels[-1]
+    return [
+        f"{folded(one.kode)} (level {one.niveau})"
+        for one in dimension.members
+        if one.niveau < deepest and one.key not in parents
+    ]
 
 
 def _tables(linked: Iterable[Joining]) -> Iterable[str]:
@@ -126,7 +145,11 @@ def _tables(linked: Iterable[Joining]) -> Iterable[str]:
         yield "None of those in the warehouse."
     for one in ordered[:TABLES_SHOWN]:
         levels = ", ".join(map(str, one.levels))
-        yield f"- {one.table}: {one.column}; levels [{levels}]; {'exact' if one.exact else 'approx'}; /{one.doc}"
+        plain = one.join in {"", f"{column('f', one.column)} = d.kode"}
+        yield (
+            f"- {one.table}: {one.column}; levels [{levels}]; {'exact' if one.exact else 'approx'}"
+            f"{'' if plain else f'; ON {folded(one.join)}'}; /{one.doc}"
+        )
     if len(ordered) > TABLES_SHOWN:
         rest = listed(dict.fromkeys(one.table for one in ordered[TABLES_SHOWN:]), shown=200, ends=100)
         yield f"- and {rest}"

@@ -88,7 +88,8 @@ def write(path: Path, text: str) -> bool:
 def move(old: Path, new: Path, text: str) -> bool:
     """Write the document at its new place with the notes of the old, then remove the old and folders left empty.
 
-    A crash in between is healed by the next call: then both are there, and the notes are the same or only on one side.
+    A crash in between is healed by the next call: then both are there, and the notes are the same, only on one side, or
+    those of one side go on where the other's end.
 
     Returns:
         Whether anything was changed.
@@ -103,9 +104,10 @@ def move(old: Path, new: Path, text: str) -> bool:
     if before is None:
         return write(new, text)
     after = read(new)
-    if after is None or not after.has_notes:
+    # after a crash in between somebody may have gone on writing, in one of the two
+    if after is None or not after.has_notes or before.notes.startswith(after.notes):
         notes = before.notes
-    elif not before.has_notes or before.notes == after.notes:
+    elif not before.has_notes or after.notes.startswith(before.notes):
         notes = after.notes
     else:
         raise NotesConflict(

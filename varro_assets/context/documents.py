@@ -7,15 +7,14 @@ Map layers are made apart (`map_layers`): their boundaries come from another pub
 from __future__ import annotations
 
 import contextlib
-import re
-from collections.abc import Callable, Collection, Mapping
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from varro_assets.context import dimension_documents, doc_file, holdings, snapshot, subject_documents, table_documents
+from varro_assets.context import dimension_documents, holdings, snapshot, subject_documents, table_documents
 from varro_assets.context.cards import TableCard, fact_columns
 from varro_assets.context.holdings import Holding
-from varro_assets.context.places import dim_path
 from varro_assets.context.snapshot import Snapshot
 from varro_assets.context.sources import ContextSources
 from varro_assets.context.table_documents import TableReport
@@ -23,11 +22,10 @@ from varro_assets.dimensions import supply
 from varro_assets.dimensions.models import FactColumn
 from varro_assets.engine import postgres
 from varro_assets.engine.postgres import Connection
-from varro_assets.errors import UnknownTable, VarroError
-from varro_assets.statbank import facts
-from varro_assets.statbank.catalog import Place
+from varro_assets.errors import VarroError
 
-_LISTED = re.compile(r"^id: (\S+)$", re.MULTILINE)
+LEFT_BEHIND_SECONDS = 3600.0
+"""Age of a half-written file from which on nobody is writing it any more; writing one takes less than a second."""
 
 
 @dataclass
@@ -40,6 +38,7 @@ class DocumentsReport:
         pages: subject pages there are.
         dimensions: dimension -> what was made of a StatBank code list, or documented.
         changed: files that were rewritten or removed.
+        remarks: what people should know and nobody has to mend: a page that stays for its notes, an example left out.
         problems: table, dimension or file -> why it was not written; one stops no other.
     """
 
@@ -47,6 +46,7 @@ class DocumentsReport:
     tables: list[TableReport] = field(default_factory=list)
     pages: int = 0
     changed: list[Path] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
     problems: dict[str, str] = field(default_factory=dict)
 
 
@@ -55,7 +55,6 @@ def write(
     *,
     only: Collection[str] | None = None,
     everything: bool = False,
-    touched: Collection[str] = (),
     on_count: Callable[[int], None] = lambda _count: None,
     on_table: Callable[[str], None] = lambda _table: None,
 ) -> DocumentsReport:
@@ -65,7 +64,6 @@ def write(
         sources: folders and database.
         only: look at the documents of just these tables; pages and dimensions follow.
         everything: look at every table, also where nothing seems to have changed. Files that are right stay untouched.
-        touched: tables that were documented elsewhere just now: pages and dimensions are to follow them.
         on_count: told how many tables there are to do.
         on_table: told of each as it is done.
 
@@ -78,20 +76,38 @@ def write(
         taken = snapshot.take(sources, connection)
         held = holdings.holdings(connection)
         report.held = len(held)
+        _sweep(sources)
         due = _due(sources, taken, connection, held, only, everything=everything)
-        if _code_lists(sources, due, report):
+        if _code_lists(sources, due, held, report):
             # every table may join a new dimension
             taken = snapshot.take(sources, connection)
             due = _due(sources, taken, connection, held, only, everything=everything)
-        report.problems.update(sources.library.problems)
+        report.problems.update(taken.problems)
         on_count(len(due))
         for holding in due:
             _write_table(sources, taken, connection, holding, report)
             on_table(holding.table)
-        moved = {*touched, *(one.table for one in report.tables)}
-        _write_pages(sources, taken, held, moved, report)
-        _write_dimensions(sources, taken, connection, held, moved, report)
+        # who names tables wants these looked at; what else there is follows where something changed
+        every_page = everything and only is None
+        if held or not taken.lying:
+            _write_pages(sources, taken, connection, held, report, everything=every_page)
+            _remove_others(sources, taken, held, report)
+        else:
+            # more likely another database than one that lost everything
+            report.remarks.append(f"This database holds no table: the documents of tables in {sources.folder} stay.")
+        _write_dimensions(sources, taken, connection, held, report, everything=every_page)
     return report
+
+
+def _sweep(sources: ContextSources) -> None:
+    """Remove what processes that died while writing left behind; what is younger may be another's that is at it."""
+    oldest = time.time() - LEFT_BEHIND_SECONDS
+    for folder in (sources.folder, sources.links_dir, sources.library.store.folder):
+        for path in folder.rglob(".*.tmp"):
+            # another process may sweep as well
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_mtime < oldest:
+                    path.unlink()
 
 
 def _due(
@@ -109,57 +125,65 @@ def _due(
     return table_documents.stale(sources, taken, wanted, holdings.written(connection))
 
 
-def _code_lists(sources: ContextSources, due: Collection[Holding], report: DocumentsReport) -> list[str]:
-    """Make dimensions of maps that no classification covers."""
-    columns: list[FactColumn] = []
-    for holding in due:
-        try:
-            columns += fact_columns(table_documents.describe(sources, holding.table))
-        except UnknownTable as error:
-            report.problems[holding.table] = str(error)
-    return supply.from_code_lists(sources.library, sources.linker, columns)
+def _code_lists(
+    sources: ContextSources, due: Collection[Holding], held: Mapping[str, Holding], report: DocumentsReport
+) -> list[str]:
+    """Make dimensions of maps that no classification covers; returns those that changed."""
+
+    def columns(tables: Collection[Holding]) -> Iterator[FactColumn]:
+        for holding in tables:
+            with _told(report, holding.table):
+                yield from fact_columns(table_documents.describe(sources, holding.table))
+
+    made = supply.from_code_lists(sources.library, sources.linker, columns(due), lambda: columns(held.values()))
+    report.problems.update({name: str(error) for name, error in made.problems.items()})
+    return made.changed
+
+
+@contextlib.contextmanager
+def _told(report: DocumentsReport, on: str) -> Iterator[None]:
+    """Report what stops one table or dimension, a file that cannot be read or written included; the others go on."""
+    try:
+        yield
+    except (VarroError, OSError) as error:
+        report.problems[on] = str(error)
 
 
 def _write_table(
     sources: ContextSources, taken: Snapshot, connection: Connection, holding: Holding, report: DocumentsReport
 ) -> None:
-    try:
+    with _told(report, holding.table):
         done = table_documents.write(sources, taken, connection, holding)
-    except VarroError as error:
-        report.problems[holding.table] = str(error)
-        return
-    report.tables.append(done)
-    report.changed.extend(done.changed)
+        report.tables.append(done)
+        report.changed.extend(done.changed)
+        report.remarks.extend(f"{done.table}: {remark}" for remark in done.remarks)
 
 
 def _write_pages(
     sources: ContextSources,
     taken: Snapshot,
+    connection: Connection,
     held: Mapping[str, Holding],
-    moved: set[str],
     report: DocumentsReport,
+    *,
+    everything: bool,
 ) -> None:
     cards: dict[str, TableCard] = {done.table: done.card for done in report.tables}
-    by_leaf = subject_documents.leaves(taken, held)
-    only = {
-        place
-        for place, tables in by_leaf.items()
-        if not moved.isdisjoint(tables) or _lists_others(sources, taken, place, tables)
-    }
-    pages = subject_documents.write_all(sources, taken, held, cards, only)
+    pages = subject_documents.write_all(sources, taken, connection, held, cards, everything=everything)
     report.pages = pages.pages
     report.changed.extend(pages.changed)
-    report.problems.update(pages.problems)
+    report.remarks.extend(pages.kept.values())
+    # a table's own words go before those of the pages it stands on
+    report.problems.update({on: problem for on, problem in pages.problems.items() if on not in report.problems})
 
 
-def _lists_others(sources: ContextSources, taken: Snapshot, place: Place, tables: list[str]) -> bool:
-    """Whether the page that lies there speaks of other tables: one came, went or moved in the tree."""
-    path = sources.folder / taken.paths.subject_path(place)
-    try:
-        doc = doc_file.read(path)
-    except VarroError:
-        return True  # writing it will say what is wrong
-    return doc is None or _LISTED.findall(doc.generated) != [facts.relation_name(table) for table in tables]
+def _remove_others(
+    sources: ContextSources, taken: Snapshot, held: Mapping[str, Holding], report: DocumentsReport
+) -> None:
+    """Take away what is of tables and dimensions that are gone."""
+    for left in (table_documents.remove_others(sources, taken, held), dimension_documents.remove_others(sources)):
+        report.changed.extend(left.removed)
+        report.remarks.extend(left.kept.values())
 
 
 def _write_dimensions(
@@ -167,14 +191,13 @@ def _write_dimensions(
     taken: Snapshot,
     connection: Connection,
     held: Mapping[str, Holding],
-    moved: set[str],
     report: DocumentsReport,
+    *,
+    everything: bool,
 ) -> None:
-    """Write the documents of all dimensions if any table moved, else of those that have none or changed themselves."""
-    for name, dimension in taken.dimensions.items():
-        try:
-            if moved or not (sources.folder / dim_path(name)).exists():
-                done = dimension_documents.write(sources, taken, connection, dimension, held)
-                report.changed.extend(done.changed)
-        except VarroError as error:
-            report.problems[name] = str(error)
+    due = taken.dimensions.values() if everything else dimension_documents.stale(sources, taken, connection, held)
+    for dimension in due:
+        with _told(report, dimension.name):
+            done = dimension_documents.write(sources, taken, connection, dimension, held)
+            report.changed.extend(done.changed)
+            report.remarks.extend(f"{dimension.name}: {remark}" for remark in done.remarks)

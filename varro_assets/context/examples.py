@@ -6,10 +6,11 @@ database but whether the query runs and finds something.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import psycopg2
+from psycopg2.errorcodes import QUERY_CANCELED
 
 from varro_assets.context.cards import ColumnCard, TableCard
 from varro_assets.context.lines import folded
@@ -21,6 +22,8 @@ from varro_assets.statbank import facts
 
 SHOWN = 20
 """Rows an example asks for at most."""
+JOINS_SHOWN = 3
+"""Linked columns a table's document shows a join of."""
 TIMEOUT_SECONDS = 60
 """An example that takes longer teaches waiting."""
 _FACT, _DIM = "f", "d"
@@ -65,8 +68,16 @@ def picks(card: TableCard, *, without: Iterable[str] = ()) -> tuple[list[str], l
     return conditions, free
 
 
+def picked_words(card: TableCard) -> str:
+    """What `picks` does, in words: ``newest period, totals and one code of enhed picked``."""
+    selected = [one.name for one in card.selectors if one.total is None]
+    picked = ["totals"] if any(one.total is not None for one in card.columns) else []
+    picked += [f"one code of {', '.join(selected)}"] if selected else []
+    return f"newest period, {' and '.join(picked)} picked" if picked else "newest period"
+
+
 def fact_examples(card: TableCard) -> tuple[Example, ...]:
-    """Queries for the document of a table: the newest figures, by the best linked dimension, summed one level up.
+    """Queries for the document of a table: newest figures, by each linked dimension, the best summed up to a new level.
 
     Empty while no period is held.
     """
@@ -75,8 +86,11 @@ def fact_examples(card: TableCard) -> tuple[Example, ...]:
     examples = [_newest(card)]
     best = best_link(card)
     if best is not None:
-        examples.append(_joined(card, best, level=_shown_level(best)))
-        if card.addable and (climb := _climb(best)) is not None:
+        others = [one for one in card.linked if one.levels and one is not best]
+        examples += [_joined(card, one, level=_shown_level(one)) for one in [best, *others][:JOINS_SHOWN]]
+        climb = _climb(best)
+        # what is published needs no sum, and a sum over some of the members is another figure than the publisher's
+        if card.addable and climb is not None and climb[0] - 1 not in best.levels and _is_whole(best, climb[0]):
             examples.append(_summed(card, best, *climb))
     return tuple(examples)
 
@@ -99,15 +113,18 @@ def dim_examples(dimension: Dimension, card: TableCard | None) -> tuple[Example,
     return tuple(examples)
 
 
-def verified(connection: Connection, examples: Sequence[Example]) -> tuple[Example, ...]:
+def verified(
+    connection: Connection, examples: Sequence[Example], *, on_slow: Callable[[Example], None] | None = None
+) -> tuple[Example, ...]:
     """Run each example, read-only and with a timeout; those that find no row are left out.
 
     Args:
         connection: to the warehouse, outside any transaction.
         examples: of one document.
+        on_slow: told of each that took longer than `TIMEOUT_SECONDS`, which is left out then; None = that is an error.
 
     Raises:
-        ExampleFailed: Postgres refused one, or it took longer than `TIMEOUT_SECONDS`.
+        ExampleFailed: Postgres refused one, or it took longer and ``on_slow`` is None.
         DatabaseUnavailable: the connection was lost.
     """
     if not examples:
@@ -115,14 +132,20 @@ def verified(connection: Connection, examples: Sequence[Example]) -> tuple[Examp
     with transaction(connection, "run the examples of a document") as cursor:
         cursor.execute("SET TRANSACTION READ ONLY")
         cursor.execute("SELECT set_config('statement_timeout', %s, true)", (f"{TIMEOUT_SECONDS}s",))
-        return tuple(example for example in examples if _finds(cursor, example))
+        return tuple(example for example in examples if _finds(cursor, example, on_slow))
 
 
-def _finds(cursor: Cursor, example: Example) -> bool:
+def _finds(cursor: Cursor, example: Example, on_slow: Callable[[Example], None] | None) -> bool:
+    cursor.execute("SAVEPOINT example")
     try:
         # as a subquery it can be nothing but one SELECT
         cursor.execute(f"SELECT 1 FROM (\n{example.sql}\n) AS example LIMIT 1")
     except psycopg2.Error as error:
+        # by the code alone: the server's words may be Danish
+        if on_slow is not None and error.pgcode == QUERY_CANCELED:
+            cursor.execute("ROLLBACK TO SAVEPOINT example")
+            on_slow(example)
+            return False
         # without a code it is the connection that failed, not the query
         if error.pgcode is None or error.pgcode[:2] in {"08", "53"} or error.pgcode[:3] == "57P":
             raise
@@ -152,7 +175,7 @@ def _newest(card: TableCard) -> Example:
     lines = [f"SELECT {', '.join(shown)}", f"FROM {relation(facts.SCHEMA, card.name)} {_FACT}", *_where(conditions)]
     if order:
         lines += [f"ORDER BY {', '.join(order)}", f"LIMIT {SHOWN}"]
-    return Example("newest period, totals picked" if len(conditions) > 1 else "newest period", "\n".join(lines))
+    return Example(picked_words(card), "\n".join(lines))
 
 
 def _joined(card: TableCard, joining: ColumnCard, *, level: int) -> Example:
@@ -203,10 +226,11 @@ def _summed(card: TableCard, joining: ColumnCard, level: int, steps: int, *, top
         f"LIMIT {SHOWN}",
     ]
     to = level - (steps if top else 1)
-    return Example(
-        f"{level_text(dimension, level)} of dim.{dimension.name} summed up to {level_text(dimension, to)}",
-        "\n".join(lines),
-    )
+    title = f"{level_text(dimension, level)} of dim.{dimension.name} summed up to {level_text(dimension, to)}"
+    if not _is_whole(joining, level) and joining.link is not None:
+        held, of = joining.link.level_coverage.get(level, (0, 0))
+        title += f"; {card.info.id} has {held} of its {of} members, so these are sums of what it has"
+    return Example(title, "\n".join(lines))
 
 
 def _below(dimension: Dimension) -> Example:
@@ -247,6 +271,12 @@ def _climb(joining: ColumnCard) -> tuple[int, int] | None:
     """The deepest level of the column's codes, and how many levels lie above it; None if there is nothing above."""
     deepest = max(joining.levels)
     return (deepest, deepest - 1) if deepest > 1 else None
+
+
+def _is_whole(joining: ColumnCard, level: int) -> bool:
+    """The column has every member of the level."""
+    held, of = joining.link.level_coverage.get(level, (0, 1)) if joining.link else (0, 1)
+    return held == of
 
 
 def _shown_level(joining: ColumnCard) -> int:

@@ -7,23 +7,28 @@ are those an existing AI analyst reads; the others are ours.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from varro_assets.context.cards import ColumnCard, TableCard, unit_of
-from varro_assets.context.examples import Example, level_text, picks
+from varro_assets.context import coverage, tid_line
+from varro_assets.context.cards import ColumnCard, TableCard, units_of
+from varro_assets.context.examples import Example, level_text, picked_words, picks
+from varro_assets.context.geo_layers import FOLDER, LAYERS
 from varro_assets.context.lines import folded, listed
+from varro_assets.context.number_words import is_chained, is_rate, is_stock
 from varro_assets.context.places import dim_path
 from varro_assets.dimensions.models import Dimension, Link, MadeBy
-from varro_assets.engine.periods import TidType
 from varro_assets.statbank import facts
 
 COLUMN_VALUES = "/column_values"
+GEO_INDEX = f"/{FOLDER}/index.md"
 _SHOWN = 20
-_TID_MEANING = {
-    TidType.DATE: "each value is the first day of its period",
-    TidType.INT4RANGE: "years, upper bound excluded; tid @> 1845 finds the period that holds a year",
-    TidType.TEXT: "the publisher's own codes, which need not sort by time",
-}
+_WIDER = 12
+_KINDS = (
+    (is_rate, "indhold is a share, mean or index: do not sum it at all"),
+    (is_chained, "values are chained: parts do not add up to the whole"),
+    (is_stock, "indhold is counted at a moment: do not sum it across periods"),
+)
 _LIFE = (
     "within the life of a code (first_period to last_period in meta.code, one row per code and column); "
     "before and after there is no figure"
@@ -43,10 +48,11 @@ def text(card: TableCard, examples: Sequence[Example]) -> str:
         f"id: {info.id}",
         f"description: {card.description}",
         *_subjects(card),
-        f"measure: indhold (unit {card.unit})",
+        f"measure: indhold (unit {card.unit}{_unit_by(card)})",
+        *_footnote(card, mandatory=True),
         "columns:",
         *(_column(card, column) for column in card.columns),
-        f"- tid: {_tid(card)}",
+        f"- tid: {tid_line.text(card)}",
         f"dim docs: {_dim_docs(card)}",
         "",
         "how to count:",
@@ -73,22 +79,6 @@ def _dim_docs(card: TableCard) -> str:
     return ", ".join(f"/{dim_path(name)}" for name in names) or "none"
 
 
-def _tid(card: TableCard) -> str:
-    if card.first_value is None or card.last_value is None:
-        return f"{card.tid_type}; no period is loaded"
-    count = len(card.periods)
-    parts = [
-        f"date range {card.first_value} to {card.last_value}"
-        if card.tid_type is TidType.DATE
-        else f"{card.tid_type} range {folded(card.first_value)} to {folded(card.last_value)}",
-        str(card.frequency) if card.frequency != "other" else "no fixed frequency",
-        f"{count} period{'s' * (count != 1)}, codes {card.periods[0]} to {card.periods[-1]}",
-    ]
-    if card.tid_type is TidType.TEXT:
-        parts.append(f"in order [{listed(card.periods)}]")
-    return "; ".join([*parts, _TID_MEANING[card.tid_type]])
-
-
 def _column(card: TableCard, column: ColumnCard) -> str:
     if column.link is not None and column.dimension is not None:
         parts = _join(column, column.link, column.dimension)
@@ -100,10 +90,55 @@ def _column(card: TableCard, column: ColumnCard) -> str:
         parts.append("no total")
     if column.is_measure:
         parts.append("measurement selector: filter one code, never sum across")
-        if card.mixes_units:
-            units = listed(f"{folded(code)}: {unit_of(label)}" for code, label in column.labels.items())
-            parts.append(f"units [{units}]")
+    if card.mixes_units and (units := units_of(column)):
+        parts.append(f"units [{listed(f'{folded(code)}: {unit}' for code, unit in units.items())}]")
+    parts += [*_overlaps(column), *_labels(column)]
+    parts += _lives(card, column)
+    parts += _maps(column)
+    if column.column.label and facts.column_name(column.column.label) != column.name:
+        parts.append(f"label {folded(column.column.label)}")
     return f"- {column.name}: {'; '.join(parts)}"
+
+
+def _overlaps(column: ColumnCard) -> Iterable[str]:
+    """Codes inside others, and sub-totals that only their label gives away."""
+    wider = [
+        f"{folded(one.code)} > {listed(map(folded, one.parts), shown=8, ends=3)}"
+        for one in column.overlaps
+        if one.parts
+    ]
+    if wider:
+        shown = wider if len(wider) <= _WIDER else [*wider[:_WIDER], "..."]
+        yield f"codes that hold others, by label or code [{'; '.join(shown)}]"
+    sums = [f"{folded(one.code)}={column.labels[one.code]}" for one in column.overlaps if not one.parts]
+    if sums:
+        yield f"sub-totals or balances, by label [{listed(sums, shown=12, ends=4)}]"
+
+
+def _labels(column: ColumnCard) -> Iterable[str]:
+    """What mixes moments with flows, and labels that do not tell their codes apart."""
+    moments = [f"{folded(code)}={label}" for code, label in column.labels.items() if is_stock(label)]
+    if moments and len(moments) < len(column.labels) and not column.is_measure:
+        yield f"counted at a moment, unlike the others [{listed(moments, shown=8, ends=3)}]"
+    often = {label: count for label, count in Counter(column.labels.values()).items() if count > 1}
+    if often and column.link is None:
+        shown = listed((f"{label} {count} times" for label, count in often.items()), shown=6, ends=2)
+        yield f"labels stand on several codes [{shown}]: filter by code"
+
+
+def _lives(card: TableCard, column: ColumnCard) -> Iterable[str]:
+    """Codes that do not run from the first held period to the last."""
+    if column.lives is None or not card.periods:
+        return
+    first, last = card.periods[0], card.periods[-1]
+    known = [(code, label, column.lives.get(code)) for code, label in column.labels.items()]
+    for what, found in (
+        ("began later", [f"{folded(c)}={t} {life[0]}" for c, t, life in known if life and life[0] != first]),
+        ("ended earlier", [f"{folded(c)}={t} {life[1]}" for c, t, life in known if life and life[1] != last]),
+        ("without any row", [f"{folded(c)}={t}" for c, t, life in known if life is None]),
+    ):
+        if found:
+            yield f"{what} [{listed(found, shown=10, ends=4)}]"
 
 
 def _values(card: TableCard, column: ColumnCard) -> list[str]:
@@ -123,10 +158,12 @@ def _join(column: ColumnCard, link: Link, dimension: Dimension) -> list[str]:
     parts += [
         f"{level_text(dimension, level)}: {held} of {of}" for level, (held, of) in sorted(link.level_coverage.items())
     ]
+    parts += _top(column, dimension)
     if len(link.levels) > 1:
         parts.append(
             f"filter d.niveau to one of {', '.join(map(str, link.levels))}, or every row counts once per level"
         )
+    parts += _left_out(column, dimension)
     if link.repeated:
         codes = listed(map(folded, link.repeated))
         parts.append(f"codes on several levels (they double without d.niveau): {codes}")
@@ -141,6 +178,37 @@ def _join(column: ColumnCard, link: Link, dimension: Dimension) -> list[str]:
     return parts
 
 
+def _maps(column: ColumnCard) -> Iterable[str]:
+    """Layers that draw one of its levels; the index says which of them have been made."""
+    layers = [
+        f"{layer.name} (level {layer.niveau})"
+        for layer in LAYERS.values()
+        if column.link is not None and layer.dimension == column.link.dimension and layer.niveau in column.levels
+    ]
+    if layers:
+        yield f"map layers {', '.join(layers)}: {GEO_INDEX}"
+
+
+def _top(column: ColumnCard, dimension: Dimension) -> Iterable[str]:
+    """Level-1 coverage, where the figures of level 1 itself do not tell it."""
+    members = coverage.held(column)
+    if members is None:
+        return
+    tops, every = coverage.tops(dimension, members), dimension.at(1)
+    lacking = [folded(one.titel) for one in every if one not in tops]
+    if lacking:
+        yield f"level-1 coverage {len(tops)} of {len(every)}, nothing of [{listed(lacking, shown=8, ends=3)}]"
+    elif 1 not in column.levels:
+        yield f"level-1 coverage {len(tops)} of {len(every)}"
+
+
+def _left_out(column: ColumnCard, dimension: Dimension) -> Iterable[str]:
+    """What a filter on one level loses."""
+    for level, members in coverage.left_out(dimension, coverage.held(column) or ()).items():
+        lost = listed((f"{folded(one.kode)}={folded(one.titel)}" for one in members), shown=8, ends=3)
+        yield f"d.niveau = {level} leaves out [{lost}], which have no figure on that level"
+
+
 def _one_line(sql: str) -> str:
     return " ".join(sql.split())
 
@@ -148,7 +216,7 @@ def _one_line(sql: str) -> str:
 def _counting(card: TableCard) -> Iterable[str]:
     conditions, free = picks(card)
     if conditions:
-        what = "the newest period, totals picked" if free else "one figure of the newest period"
+        what = picked_words(card) if free else f"one figure of the {picked_words(card)}"
         yield f"- {what}: WHERE {' AND '.join(conditions)}"
     totals = [column.name for column in card.columns if column.totals]
     if totals:
@@ -156,22 +224,48 @@ def _counting(card: TableCard) -> Iterable[str]:
     for column in card.selectors:
         yield f"- {column.name} selects the kind of number: always filter one code"
     for column in free:
-        if column.dimension is not None and len(column.levels) > 1:
-            yield f"- {column.name} has no total: join {column.dimension.relation} and filter d.niveau"
-        else:
-            summed = "; sum over them only where none is part of another" if card.addable else ""
-            yield f"- {column.name} has no total: choose codes{summed}"
+        yield f"- {column.name} has no total: {_choosing(card, column)}"
+    if inside := [column.name for column in card.columns if column.overlaps]:
+        yield f"- codes of {', '.join(inside)} hold each other (above): never sum a code and one inside it"
+    yield from _kind_of_number(card)
+
+
+def _choosing(card: TableCard, column: ColumnCard) -> str:
+    if column.dimension is not None and len(column.levels) > 1:
+        return f"join {column.dimension.relation} and filter d.niveau"
+    return f"choose codes{'; sum over them only where none is part of another' if card.addable else ''}"
+
+
+def _kind_of_number(card: TableCard) -> Iterable[str]:
     if card.mixes_units:
         known = ", ".join(column.name for column in card.selectors)
         yield f"- the unit depends on {known or 'the row, and no column says so'}: never sum across units"
-    elif not card.addable and not card.selectors:
+    if card.is_rate:
         yield "- by its title or unit indhold is a share, mean or index: do not sum it across codes or periods"
+        return
+    if card.is_stock:
+        yield "- by its title indhold is counted at a moment: do not sum it across periods"
+    for column in card.selectors:
+        for speaks, what in _KINDS:
+            if codes := [folded(code) for code, label in column.labels.items() if speaks(label)]:
+                yield f"- with {column.name} {listed(codes)} {what}"
+
+
+def _footnote(card: TableCard, *, mandatory: bool) -> Iterable[str]:
+    note = card.info.footnote
+    if note is not None and note.mandatory is mandatory and (text := folded(note.text)):
+        yield f"footnote{' (mandatory: show it with the figures)' if mandatory else ''}: {text}"
+
+
+def _unit_by(card: TableCard) -> str:
+    """Which column gives the unit, where the publisher gives none."""
+    names = ", ".join(column.name for column in card.selectors)
+    return f", it depends on {names}" if card.mixes_units and names else ""
 
 
 def _source(card: TableCard) -> Iterable[str]:
     info = card.info
-    if info.footnote is not None and (note := folded(info.footnote.text)):
-        yield f"footnote{' (mandatory: show it with the figures)' if info.footnote.mandatory else ''}: {note}"
+    yield from _footnote(card, mandatory=False)
     yield f"last update: {info.updated} (Danish local time){'' if info.active else '; the table is discontinued'}"
     yield f"rows: {card.rows} in {card.relation}"
     yield f"documentation: {folded(info.documentation.url) if info.documentation else 'none'}"

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from varro_assets.context.snapshot import Snapshot
 from varro_assets.context.sources import ContextSources
 from varro_assets.engine import periods, postgres
 from varro_assets.engine.postgres import Connection, Cursor
 from varro_assets.statbank import manifest
-from varro_assets.statbank.catalog import Place
 
-EDITION = 1
+EDITION = 2
 """Of the documents; a new number has all of them written anew."""
 
 
@@ -28,7 +28,7 @@ class Holding:
     Attributes:
         periods: the publisher's codes, oldest first.
         rows: in all of them.
-        stamp: changes whenever any period is loaded, or what `meta` says of the table does.
+        stamp: changes whenever a period comes, goes or is loaded with other content, or the relation is another.
     """
 
     table: str
@@ -39,7 +39,8 @@ class Holding:
 
 # only what was loaded into the relation that stands there now
 _HOLDINGS = """
-SELECT p.table_id, array_agg(p.tid_code), sum(p.rows)::bigint, md5(string_agg(p.content_hash, '' ORDER BY p.tid_code))
+SELECT p.table_id, array_agg(p.tid_code), sum(p.rows)::bigint,
+       md5(min(p.fact_oid)::text || string_agg(p.tid_code || '=' || p.content_hash, ' ' ORDER BY p.tid_code))
   FROM meta.period_load p
   JOIN meta.fact_table t USING (table_id)
   JOIN pg_class c ON c.oid = p.fact_oid AND c.relnamespace = to_regnamespace('fact')
@@ -64,18 +65,20 @@ def holdings(connection: Connection, tables: Collection[str] | None = None) -> d
         }
 
 
-def inputs_hash(sources: ContextSources, holding: Holding, places: Sequence[Place], shared: str) -> str:
+def inputs_hash(sources: ContextSources, snapshot: Snapshot, holding: Holding) -> str:
     """Hash of what a table's documents are made of, but for its links; see `with_links`.
 
     Args:
         sources: for the description.
+        snapshot: places, paths, dimensions and what people want unlinked.
         holding: the table's.
-        places: where it stands in the subject tree.
-        shared: hash of what all tables share.
     """
-    files = [sources.tables_dir / holding.table / manifest.FILE_NAME, sources.catalogue.tableinfo_path(holding.table)]
-    where = [[place.ids, place.titles] for place in places]
-    content = [EDITION, holding.stamp, holding.rows, where, shared, *map(_digest, files)]
+    table = holding.table
+    files = [sources.tables_dir / table / manifest.FILE_NAME, sources.catalogue.tableinfo_path(table)]
+    # a page's path depends on the subjects beside it, too
+    where = [[place.ids, place.titles, snapshot.paths.subject_path(place)] for place in snapshot.places(table)]
+    unlinked = None if snapshot.unlinked is None else sorted(snapshot.unlinked.get(table, ()))
+    content = [EDITION, holding.stamp, holding.rows, where, unlinked, snapshot.shared, *map(_digest, files)]
     return hashlib.sha256(json.dumps(content, ensure_ascii=False).encode()).hexdigest()
 
 
@@ -101,3 +104,6 @@ def _digest(path: Path) -> str:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except FileNotFoundError:
         return ""
+    except OSError as error:
+        # whoever needs the file will say what is wrong with it; here it is only not what it was
+        return f"unreadable: {error.errno}"

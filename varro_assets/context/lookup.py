@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from psycopg2 import sql
 
 from varro_assets.context import likeness
-from varro_assets.dimensions.join_condition import checked_join
 from varro_assets.engine import periods, postgres
 from varro_assets.engine.postgres import Connection, Cursor
 from varro_assets.errors import ConfigurationError, UnknownColumn, UnknownTable
@@ -202,6 +201,9 @@ def _links(cursor: Cursor, table: str, dimensions: Sequence[str]) -> list[_Link]
 
 
 def _composed(statement: str, link: _Link) -> sql.Composed:
+    # imported here, as in `link_file`
+    from varro_assets.dimensions.join_condition import checked_join
+
     join = checked_join(link.join, link.column, on=f"the link of {link.table} {link.column}")
     return sql.SQL(statement).format(
         column=sql.Identifier(link.column),

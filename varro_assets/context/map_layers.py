@@ -21,9 +21,11 @@ from varro_assets.context.holdings import Holding
 from varro_assets.context.snapshot import Snapshot
 from varro_assets.context.sources import ContextSources
 from varro_assets.dimensions.models import Link
+from varro_assets.engine import postgres
 from varro_assets.engine.postgres import Connection
-from varro_assets.errors import InvalidLink, UnknownTable
+from varro_assets.errors import VarroError
 
+_JOINING = "SELECT DISTINCT table_id FROM meta.dimension_link WHERE dimension = ANY(%s)"
 ENDING = ".parquet"
 INDEX = "index.md"
 
@@ -93,7 +95,8 @@ def write_index(
         ExampleFailed: the example does not run on the database.
     """
     known = {report.layer: report for report in made}
-    links = _links(sources, snapshot, held)
+    joining = _joining(connection, {str(layer.dimension) for layer in geo_layers.LAYERS.values() if layer.dimension})
+    links = _links(sources, snapshot, {table: held[table] for table in held if table in joining})
     pages = []
     for layer in geo_layers.LAYERS.values():
         path = path_of(sources, layer.name)
@@ -123,12 +126,19 @@ def _of_file(path: Path, layer: Layer, snapshot: Snapshot) -> LayerReport:
     )
 
 
+def _joining(connection: Connection, dimensions: set[str]) -> set[str]:
+    """Tables that join any of these: a full catalogue has thousands that have nothing to do with a map."""
+    with postgres.transaction(connection, "read which tables join a map") as cursor:
+        cursor.execute(_JOINING, (sorted(dimensions),))
+        return {table for (table,) in cursor.fetchall()}
+
+
 def _links(sources: ContextSources, snapshot: Snapshot, held: Mapping[str, Holding]) -> dict[str, Sequence[Link]]:
     found: dict[str, Sequence[Link]] = {}
     for table, holding in held.items():
         try:
             card = table_documents.gather(sources, snapshot, holding)
-        except (UnknownTable, InvalidLink):
+        except (VarroError, OSError):
             continue  # such a table has no document either, which its own check reports
         found[table] = [column.link for column in card.linked if column.link is not None]
     return found
@@ -148,7 +158,8 @@ def _example(
             if picks is None:
                 continue
             query = geo_index.example_sql(replace(page, columns=(replace(column, picks=picks),)))
-            if query and examples.verified(connection, [Example("", query)]):
+            # one that takes too long shows nothing either; the next table may be smaller
+            if query and examples.verified(connection, [Example("", query)], on_slow=lambda _example: None):
                 return page.report.layer, query
     return None
 

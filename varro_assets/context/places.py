@@ -87,7 +87,7 @@ class DocumentPaths:
         A place that was not among those given is folded without regard to others.
         """
         nodes = [place.ids[: depth + 1] for depth in range(len(place.ids))]
-        return tuple(self._parts.get(node, path_part(title)) for node, title in zip(nodes, place.titles, strict=True))
+        return tuple(self._parts.get(node) or path_part(title) for node, title in zip(nodes, place.titles, strict=True))
 
     def subject_path(self, place: Place) -> str:
         """``subjects/borgere/befolkning/befolkningstal.md``."""

@@ -27,7 +27,6 @@ import psycopg2.errors
 from psycopg2 import sql
 from pydantic import SecretStr
 
-from varro_assets.context.query_rules import judged
 from varro_assets.context.query_words import place
 from varro_assets.engine import postgres
 from varro_assets.engine.postgres import Connection, Cursor
@@ -96,6 +95,9 @@ def run(url: SecretStr, query: str, *, seconds: float, rows: int) -> Result:
         QueryStopped: it did not end in time.
         DatabaseUnavailable, DatabaseRefused: the server cannot be reached, or not as the reader.
     """
+    # imported here: a parser of SQL takes a tenth of a second to load, which other commands shall not pay
+    from varro_assets.context.query_rules import judged
+
     text = judged(query)
     with contextlib.closing(postgres.connect(url, "sql")) as connection:
         connection.set_session(readonly=True, autocommit=False)

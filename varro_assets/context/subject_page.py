@@ -5,14 +5,14 @@ What belongs here: the generated text, from cards. The tags are those an existin
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 
+from varro_assets.context import coverage
 from varro_assets.context.cards import ColumnCard, TableCard
 from varro_assets.context.lines import folded, listed
 from varro_assets.context.places import SUBJECTS, DocumentPaths
-from varro_assets.dimensions.models import Dimension
-from varro_assets.dimensions.normalisation import named
-from varro_assets.errors import InvalidLink
+from varro_assets.dimensions.models import Member
 from varro_assets.statbank.catalog import Place
 
 
@@ -46,6 +46,8 @@ def _table(card: TableCard) -> Iterator[str]:
     else:
         yield f"tid range: {folded(card.first_value)} to {folded(card.last_value or '')}"
         yield f"frequency: {card.frequency if card.frequency != 'other' else 'not fixed'}"
+    if not card.info.active:
+        yield f"status: discontinued, last update {card.info.updated[:10]}"
     yield f"doc: /{card.path}"
     yield "</table>"
 
@@ -58,66 +60,27 @@ def _column(column: ColumnCard) -> str:
 
 def _coverage(cards: Sequence[TableCard]) -> Iterator[str]:
     """Where tables that join one dimension hold different members of its top level."""
-    joining: dict[str, list[tuple[str, ColumnCard]]] = {}
+    joining: dict[str, list[tuple[str, str, tuple[Member, ...]]]] = {}
+    full: dict[str, tuple[Member, ...]] = {}
     for card in cards:
         for column in card.linked:
-            if column.dimension is not None and _joins_as_named(column):
-                joining.setdefault(column.dimension.name, []).append((card.name, column))
-    for name in sorted(joining):
-        columns = joining[name]
-        dimension = columns[0][1].dimension
-        if dimension is None or len({table for table, _ in columns}) == 1:
+            members = coverage.held(column)
+            if column.dimension is not None and members is not None:
+                tops = coverage.tops(column.dimension, members)
+                joining.setdefault(column.dimension.name, []).append((card.name, column.name, tops))
+                full[column.dimension.name] = column.dimension.at(1)
+    for name, held in sorted(joining.items()):
+        tables = Counter(table for table, _, _ in held)
+        if len(tables) == 1 or len({tops for _, _, tops in held}) == 1:
             continue
-        tops = _tops(dimension)
-        held = [(table, column, _top_titles(dimension, column, tops)) for table, column in columns]
-        if len({members for _, _, members in held}) == 1:
-            continue
-        counts: dict[str, int] = {}
-        for table, _, _ in held:
-            counts[table] = counts.get(table, 0) + 1
-        full = listed(folded(member.titel) for member in dimension.at(1))
         shown = [
-            f"{table if counts[table] == 1 else f'{table}.{column.name}'}=[{listed(map(folded, members))}]"
-            for table, column, members in held
+            f"{table if tables[table] == 1 else f'{table}.{column}'}=[{_titled(tops)}]" for table, column, tops in held
         ]
-        yield f"- {name}: full level-1 [{full}]; {'; '.join(shown)}"
+        yield f"- {name}: full level-1 [{_titled(full[name])}]; {'; '.join(shown)}"
 
 
-def _tops(dimension: Dimension) -> dict[tuple[str, int], tuple[str, int]]:
-    """Member -> the member of level 1 above it, or itself."""
-    tops: dict[tuple[str, int], tuple[str, int]] = {}
-    # a parent comes before its children
-    for member in dimension.members:
-        above = (member.parent_kode, member.parent_niveau)
-        on_top = above[0] is None or above[1] is None
-        tops[member.key] = member.key if on_top else tops[above[0] or "", above[1] or 0]
-    return tops
-
-
-def _top_titles(
-    dimension: Dimension, column: ColumnCard, tops: Mapping[tuple[str, int], tuple[str, int]]
-) -> tuple[str, ...]:
-    """Titles of the members of level 1 that the column's codes stand on or below."""
-    if column.link is None:
-        return ()
-    way = named(column.link.normalisation)
-    wanted = {way.fact_key(code) for code in column.labels if code not in column.totals} - {None}
-    held = {
-        tops[member.key]
-        for member in dimension.members
-        if member.niveau in column.levels and way.dim_key(member.kode) in wanted
-    }
-    return tuple(member.titel for member in dimension.at(1) if member.key in held)
-
-
-def _joins_as_named(column: ColumnCard) -> bool:
-    """The members are known from the codes: no condition of people's own stands between."""
-    if column.link is None:
-        return False
-    try:
-        return named(column.link.normalisation).join_sql(column.name) == column.link.join
-    except InvalidLink:
-        return False
+def _titled(members: Iterable[Member]) -> str:
+    return listed(folded(member.titel) for member in members)
 
 
 def index(places: Iterable[Place], paths: DocumentPaths) -> str:

@@ -6,7 +6,7 @@ What belongs here: the steps, and skipping a table whose inputs are those of its
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,14 +20,16 @@ from varro_assets.context import (
     table_links,
 )
 from varro_assets.context.cards import TableCard, card
+from varro_assets.context.examples import Example
 from varro_assets.context.holdings import Holding
+from varro_assets.context.places import FACTS
 from varro_assets.context.snapshot import Snapshot
 from varro_assets.context.sources import ContextSources
 from varro_assets.dimensions import link_check, link_file
 from varro_assets.dimensions.models import Link
 from varro_assets.engine import locks, postgres
 from varro_assets.engine.postgres import Connection
-from varro_assets.errors import UnknownTable
+from varro_assets.errors import HandEdited, UnknownTable
 from varro_assets.statbank import facts, manifest
 from varro_assets.statbank.models import TableInfo
 
@@ -42,6 +44,7 @@ class TableReport:
     Attributes:
         path: of the fact document.
         changed: files that were rewritten; empty when everything was so already.
+        remarks: what its reader should know, such as an example that takes too long.
     """
 
     table: str
@@ -49,6 +52,20 @@ class TableReport:
     links: tuple[Link, ...]
     path: Path
     changed: list[Path] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Leftovers:
+    """Documents of tables that are not in the warehouse.
+
+    Attributes:
+        removed: nobody had written anything in these.
+        kept: path -> why.
+    """
+
+    removed: list[Path] = field(default_factory=list)
+    kept: dict[str, str] = field(default_factory=dict)
 
 
 def lock_name(table: str) -> str:
@@ -69,36 +86,55 @@ def describe(sources: ContextSources, table: str) -> TableInfo:
     return info
 
 
-def gather(sources: ContextSources, snapshot: Snapshot, holding: Holding) -> TableCard:
+def gather(sources: ContextSources, snapshot: Snapshot, holding: Holding, *, linked: bool = True) -> TableCard:
     """The card of a table whose links are stored already, for the pages of its subjects.
+
+    Args:
+        sources: folders.
+        snapshot: of this moment.
+        holding: the table's.
+        linked: False for a card without links, where these cannot be used.
 
     Raises:
         UnknownTable, InvalidLink: as `describe` and `table_links.read`.
     """
     info = describe(sources, holding.table)
-    links = table_links.read(sources, snapshot, info)
+    links = table_links.read(sources, snapshot, info) if linked else ()
     return _card(info, snapshot, links, holding)
 
 
-def _card(info: TableInfo, snapshot: Snapshot, links: tuple[Link, ...], holding: Holding) -> TableCard:
-    places = snapshot.places(info.id)
-    return card(info, places, links, snapshot.dimensions, holding.periods, holding.rows, snapshot.paths)
+def _card(
+    info: TableInfo,
+    snapshot: Snapshot,
+    links: tuple[Link, ...],
+    holding: Holding,
+    lives: code_lives.Lives | None = None,
+) -> TableCard:
+    places, held = snapshot.places(info.id), holding.periods
+    return card(info, places, links, snapshot.dimensions, held, holding.rows, snapshot.paths, lives=lives)
+
+
+def inputs(sources: ContextSources, snapshot: Snapshot, held: Mapping[str, Holding]) -> dict[str, str]:
+    """Table -> hash of all that its documents are made of, as it is now."""
+    return {
+        table: holdings.with_links(holdings.inputs_hash(sources, snapshot, holding), sources, table)
+        for table, holding in held.items()
+    }
 
 
 def stale(
     sources: ContextSources, snapshot: Snapshot, held: Mapping[str, Holding], written: Mapping[str, str]
 ) -> list[Holding]:
     """Tables whose documents are not of what is held now, or are not there."""
-    shared = snapshot.shared
     found = []
-    for table, holding in held.items():
-        inputs = holdings.inputs_hash(sources, holding, snapshot.places(table), shared)
+    for table, now in inputs(sources, snapshot, held).items():
         is_there = (
             bool(snapshot.lying.get(facts.relation_name(table)))
             and link_file.path_of(sources.links_dir, table).exists()
+            and (sources.folder / column_values.FOLDER / facts.relation_name(table)).is_dir()
         )
-        if not is_there or written.get(table) != holdings.with_links(inputs, sources, table):
-            found.append(holding)
+        if not is_there or written.get(table) != now:
+            found.append(held[table])
     return found
 
 
@@ -109,30 +145,70 @@ def write(sources: ContextSources, snapshot: Snapshot, connection: Connection, h
         TableBusy: another process is at it.
         UnknownTable: there is no description.
         InvalidLink, HandEdited, NotesConflict: people's own files cannot be used; they are left as they are.
-        ExampleFailed: an SQL example does not run on the database.
+        ExampleFailed: the database refuses an SQL example. One that takes too long is left out, with a remark.
         DamagedPartition: a period file cannot be read.
     """
     table = holding.table
-    with locks.table_lock(sources.warehouse, lock_name(table), wait=WAIT_SECONDS):
+    with locks.short_lock(connection, lock_name(table), wait=WAIT_SECONDS):
         # taken before anything is read: what changes meanwhile makes the documents stale
-        inputs = holdings.inputs_hash(sources, holding, snapshot.places(table), snapshot.shared)
+        made_of = holdings.inputs_hash(sources, snapshot, holding)
         info = describe(sources, table)
         linked = table_links.write(sources, snapshot, info)
-        inputs = holdings.with_links(inputs, sources, table)
-        gathered = _card(info, snapshot, linked.links, holding)
-        shown = examples.verified(connection, examples.fact_examples(gathered))
+        made_of = holdings.with_links(made_of, sources, table)
+        lives = code_lives.lives(sources.store(table), holding.periods)
+        gathered = _card(info, snapshot, linked.links, holding, lives)
         report = TableReport(table, gathered, linked.links, sources.folder / gathered.path)
+        shown = examples.verified(
+            connection, examples.fact_examples(gathered), on_slow=lambda one: report.remarks.append(too_slow(one))
+        )
         if linked.changed:
             report.changed.append(linked.path)
         report.changed.extend(column_values.write_fact(sources.folder, info.id, info))
         if _write_document(report, snapshot, fact_doc.text(gathered, shown)):
             report.changed.append(report.path)
-        lives = code_lives.lives(sources.store(table), holding.periods)
         with postgres.transaction(connection, "describe the links of table", on=table) as cursor:
             code_lives.write(cursor, table, lives)
             link_check.write_rows(cursor, table, linked.links, [column.column for column in gathered.columns])
-            holdings.remember(cursor, table, inputs)
+            holdings.remember(cursor, table, made_of)
     return report
+
+
+def too_slow(example: Example) -> str:
+    """What to say of an example that was left out for the time it takes."""
+    return f"An example was left out of the document, since it took over {examples.TIMEOUT_SECONDS} s: {example.title}."
+
+
+def remove_others(sources: ContextSources, snapshot: Snapshot, held: Collection[str]) -> Leftovers:
+    """Take away what was written of tables that are not in the warehouse: nothing in it could be asked any more.
+
+    People's notes stay where they are, and so does the link file.
+
+    Args:
+        sources: folders.
+        snapshot: of this moment.
+        held: every table with a loaded period.
+    """
+    left = Leftovers()
+    known = {facts.relation_name(table) for table in held}
+    for relation in sorted(snapshot.lying.keys() - known):
+        for path in snapshot.lying[relation]:
+            try:
+                doc = doc_file.read(path)
+            except (HandEdited, OSError):
+                doc = None  # somebody's own file
+            if doc is None or not doc.stamped:
+                continue
+            if doc.has_notes:
+                left.kept[str(path)] = f"{path} is of a table that is not in the warehouse and holds notes: it is kept."
+            else:
+                doc_file.remove(path, sources.folder / FACTS)
+                left.removed.append(path)
+    for folder in sorted((sources.folder / column_values.FOLDER).glob("*/")):
+        if folder.name not in known:
+            for path in sorted(folder.glob(f"[!.]*{column_values.ENDING}")):
+                doc_file.remove(path, folder.parent)
+                left.removed.append(path)
+    return left
 
 
 def _write_document(report: TableReport, snapshot: Snapshot, text: str) -> bool:

@@ -13,8 +13,9 @@ from pathlib import Path
 from varro_assets.context.cards import fact_columns
 from varro_assets.context.snapshot import Snapshot
 from varro_assets.context.sources import ContextSources
-from varro_assets.dimensions import link_file
+from varro_assets.dimensions import link_file, supply
 from varro_assets.dimensions.models import FactColumn, Link, MadeBy
+from varro_assets.errors import InvalidLink
 from varro_assets.statbank.models import TableInfo
 
 
@@ -43,10 +44,25 @@ def write(sources: ContextSources, snapshot: Snapshot, info: TableInfo) -> Table
     # people's own are looked at before anything is written
     by_hand = [link for link in link_file.read(path) if link.made_by is MadeBy.HAND]
     link_file.checked(by_hand, columns, snapshot.dimensions, on=str(path))
-    known = list(snapshot.dimensions.values())
-    proposed = [link for column in columns if (link := sources.linker.propose(column, known)) is not None]
-    links, changed = link_file.regenerate(sources.links_dir, info.id, proposed, columns)
+    proposed = [link for column in columns if (link := _proposed(sources, snapshot, column)) is not None]
+    try:
+        links, changed = link_file.regenerate(sources.links_dir, info.id, proposed, columns)
+    except InvalidLink:
+        # without knowing what people want unlinked there are no new links, but those that stand can stay
+        if snapshot.unlinked is not None or not path.is_file():
+            raise
+        links, changed = link_file.read(path), False
     return TableLinks(_checked(links, columns, snapshot, path), path, changed)
+
+
+def _proposed(sources: ContextSources, snapshot: Snapshot, column: FactColumn) -> Link | None:
+    known = list(snapshot.dimensions.values())
+    link = sources.linker.propose(column, known)
+    if link is None or not supply.is_code_list(snapshot.dimensions[link.dimension]):
+        return link
+    # a code list that became a dimension before its classification was fetched fits itself best for ever
+    published = sources.linker.propose(column, [one for one in known if not supply.is_code_list(one)])
+    return published if published is not None and published.coverage >= supply.COVERED_FROM else link
 
 
 def read(sources: ContextSources, snapshot: Snapshot, info: TableInfo) -> tuple[Link, ...]:

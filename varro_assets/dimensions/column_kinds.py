@@ -63,6 +63,11 @@ def kind_of(column: FactColumn) -> ColumnKind:
     return ColumnKind.CATEGORY
 
 
+def is_unit(words: str) -> bool:
+    """The words begin as a number's kind or unit does: ``mio. timer``, ``1.000 personer``, ``pct.``."""
+    return _UNIT.match(folded(words)) is not None
+
+
 def _is_sex(labels: list[str], *, called: set[str]) -> bool:
     known = [label for label in labels if not _UNKNOWN.match(label)]
     sexes = sum(bool(_SEX.fullmatch(label)) for label in known)
@@ -89,7 +94,16 @@ _SELECTORS = frozenset(
             "vaerdier",
             "talvaerdi",
         ),
-        *("beregning", "beregningsmetode", "opgorelse", "opgorelsesmetode", "datatype", "indekstype", "personer pct"),
+        *(
+            "beregning",
+            "beregningsmetode",
+            "opgorelse",
+            "opgorelsesmetode",
+            "datatype",
+            "version",
+            "indekstype",
+            "personer pct",
+        ),
         *("saeson", "saesonkorrigering", "saesonkorrigering og faktiske tal", "indikator", "indikatorer"),
         *("multiplikator", "multiplikatortype", "decilgraense", "decil gennemsnit", "statistiske mal"),
     )
@@ -112,7 +126,8 @@ _TIME = re.compile(
 _UNIT = re.compile(
     r"antal\b|gennemsnit|median|andel\b|aendring\b|arlig (?:real)?(?:vaekst|aendring)|realvaekst|vaekst\b|"
     r"(?:i )?(?:pct|procent|promille)\b|.* (?:pct|procent|pct point)$|procentvis|"
-    r"(?:mio|mia|1 ?000|1000)? ?(?:kr|dkk|eur|euro|kroner)\b|(?:1 ?000|1000) (?:stk|tons?|personer)|"
+    r"(?:mio|mia|1 ?000|1000)? ?(?:kr|dkk|eur|euro|kroner)\b|"
+    r"(?:mio|mia|1 ?000) (?:stk|tons?|personer|timer|m2|m3|kg)\b|"
     r"[a-z]*indeks\b|(?:lobende|faste|arets) priser|\d{4} priser|.*kaedede vaerdier|"
     r"(?:ikke )?saesonkorrigeret|faktiske tal|(?:sum|standardafvigelse|nedre kvartil|ovre kvartil|kvartil)\b|"
     r"(?:tons?|kg|km|m2|m3|kvm|hektar|ha|gj|tj|pj|kwh|mwh|gwh|liter|stk|timer|minutter)\b|"

@@ -95,6 +95,7 @@ ON CONFLICT (name) DO UPDATE SET
     = (EXCLUDED.title, EXCLUDED.source, EXCLUDED.page, EXCLUDED.levels, EXCLUDED.members, EXCLUDED.content_hash,
        EXCLUDED.relation_oid, now())
 """
+_ROWS = "SELECT kode, niveau, titel, parent_kode, parent_niveau FROM {}"
 _NAMES = """
 SELECT m.name
   FROM meta.dimension m
@@ -116,11 +117,39 @@ class DimTables:
             cursor.execute(_NAMES, (SCHEMA,))
             return [row[0] for row in cursor.fetchall()]
 
-    def load(self, dimension: Dimension) -> bool:
+    def difference(self, dimension: Dimension) -> str | None:
+        """What is not in ``dim.<name>`` as in the dimension, in words; None if all of it is. Changes nothing.
+
+        Unlike `load`, which believes the record, this reads the rows: they may have been changed since.
+
+        Raises:
+            DatabaseRefused: something that we did not make stands in the place of the table or the view.
+        """
+        with postgres.transaction(self.connection, "compare dimension", on=dimension.relation) as cursor:
+            recorded = _recorded(cursor, dimension.name)
+            oid = _own_table(cursor, dimension.name, known=recorded is not None)
+            if oid is None:
+                return "there is no such table"
+            cursor.execute(sql.SQL(_ROWS).format(_identifier(dimension.name)))
+            there = set(cursor.fetchall())
+            wanted = {(m.kode, m.niveau, m.titel, m.parent_kode, m.parent_niveau) for m in dimension.members}
+            if there != wanted:
+                missing, foreign = len(wanted - there), len(there - wanted)
+                return f"{missing} of {len(wanted)} members are not in it, {foreign} other rows are"
+            if recorded != (dimension.content_hash, oid):
+                return "it is not recorded as loaded from the file"
+            tree = _own_tree(cursor, dimension.name, known=True)
+            return None if tree else "its tree view is gone, or of another edition of this program"
+
+    def load(self, dimension: Dimension, *, anew: bool = False) -> bool:
         """Make ``dim.<name>`` hold exactly this dimension; returns whether anything had to be done.
 
         One transaction: rows are replaced in place, so that readers go on reading the old ones until the new ones are
         complete, and people's views and grants stay. Two loads of one dimension at once follow one another.
+
+        Args:
+            dimension: what it is to hold.
+            anew: also where the record says that it does.
 
         Raises:
             ConfigurationError: the name cannot be a dimension's.
@@ -140,9 +169,10 @@ class DimTables:
             tree = _own_tree(cursor, name, known=recorded is not None)
             # a view may still read from a table that was renamed
             tree = tree and recorded is not None and recorded[1] == oid
-            if tree and recorded == (dimension.content_hash, oid):
+            filled = recorded == (dimension.content_hash, oid) and not anew
+            if tree and filled:
                 return False
-            if recorded != (dimension.content_hash, oid):
+            if not filled:
                 _fill(cursor, dimension, oid)
             if not tree:
                 _create_tree(cursor, name)

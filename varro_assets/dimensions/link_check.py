@@ -6,14 +6,14 @@ What belongs here: running the join over the codes the warehouse knows, what cam
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from psycopg2 import sql
 from psycopg2.extras import execute_values
 
-from varro_assets.dimensions.join_condition import checked_join
-from varro_assets.dimensions.models import SCHEMA, Code, FactColumn, Link, MadeBy, MatchType, Unmatched
+from varro_assets.dimensions.models import SCHEMA, Code, Dimension, FactColumn, Link, MadeBy, MatchType, Unmatched
 from varro_assets.dimensions.totals import totals
 from varro_assets.engine import postgres
 from varro_assets.engine.postgres import Connection, Cursor
@@ -86,6 +86,26 @@ class LinkFinding:
         return len(self.joined) / counted if counted else 0.0
 
 
+def stated(finding: LinkFinding, dimension: Dimension) -> Link:
+    """The link with what running its join has shown: for a condition that nothing else can measure.
+
+    Args:
+        finding: of the link.
+        dimension: the one it joins, to count the members of each level.
+    """
+    members = Counter(member.niveau for member in dimension.members)
+    return replace(
+        finding.link,
+        coverage=finding.coverage,
+        levels=tuple(finding.levels),
+        level_coverage={
+            niveau: (min(codes, members[niveau]), members[niveau]) for niveau, codes in finding.levels.items()
+        },
+        unmatched=finding.unmatched,
+        repeated=finding.repeated,
+    )
+
+
 def check(connection: Connection, link: Link, relation: str, column: str) -> LinkFinding:
     """Run the join, read-only and for `TIMEOUT_SECONDS` at most.
 
@@ -103,6 +123,9 @@ def check(connection: Connection, link: Link, relation: str, column: str) -> Lin
         DatabaseRefused: a table or column is missing, or a cast fails on a code.
         DatabaseUnavailable: the connection is lost, or it took too long.
     """
+    # imported here, as in `link_file`
+    from varro_assets.dimensions.join_condition import checked_join
+
     name = relation.removeprefix("fact.")
     join = checked_join(link.join, column, on=f"the link of {name}.{column}")
     with postgres.transaction(connection, "check the link of", on=f"{name}.{column} to {link.dimension}") as cursor:

@@ -16,7 +16,6 @@ from typing import Any
 
 from filelock import FileLock
 
-from varro_assets.dimensions.join_condition import join_of
 from varro_assets.dimensions.link_entry import KEYS, entry_of, link_of
 from varro_assets.dimensions.linking import measured
 from varro_assets.dimensions.models import Dimension, FactColumn, Link, MadeBy, MatchType
@@ -246,6 +245,9 @@ def _completed(link: Link, column: FactColumn, dimension: Dimension, where: str)
     link = replace(link, column=column.variable)
     normalisation = _normalisation(link, column)
     if normalisation is None:
+        # imported here: a parser of SQL takes a tenth of a second to load, for the few links that people wrote
+        from varro_assets.dimensions.join_condition import join_of
+
         join = join_of(link.join_override or "", column.name, on=where)
         return replace(link, join=join, normalisation=BY_HAND)
     join = normalisation.join_sql(column.name)
@@ -255,8 +257,10 @@ def _completed(link: Link, column: FactColumn, dimension: Dimension, where: str)
         raise _invalid(where, f"join {link.join[:80]!r} is unknown; a condition of your own is a join_override", known)
     override = normalisation.override_sql(column.name)
     link = replace(link, join=join, join_override=override, normalisation=normalisation.name)
+    if link.made_by is MadeBy.VARRO:
+        return link
     evidence = measured(column, dimension, normalisation)
-    if evidence is None or link.made_by is MadeBy.VARRO:
+    if evidence is None:
         return link
     return replace(
         link,

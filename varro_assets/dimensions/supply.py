@@ -6,18 +6,35 @@ is held as it was.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from varro_assets.dimensions import code_list
 from varro_assets.dimensions.library import Library, dimension_of
 from varro_assets.dimensions.linking import Linker
 from varro_assets.dimensions.models import Dimension, FactColumn
-from varro_assets.dimensions.publisher import Publisher
 from varro_assets.dimensions.store import Classification
-from varro_assets.errors import UnknownDimension
+from varro_assets.errors import DamagedPartition, UnknownDimension, VarroError
+
+if TYPE_CHECKING:
+    from varro_assets.dimensions.publisher import Publisher
 
 COVERED_FROM = 0.9
 """Share of a map's codes that a classification must have to make a dimension of the map itself superfluous."""
+
+
+@dataclass(frozen=True)
+class CodeLists:
+    """What was made of code lists.
+
+    Attributes:
+        changed: names of dimensions.
+        problems: name -> why none was made.
+    """
+
+    changed: list[str] = field(default_factory=list)
+    problems: dict[str, VarroError | OSError] = field(default_factory=dict)
 
 
 def fetch(library: Library, publisher: Publisher, name: str) -> bool:
@@ -55,32 +72,52 @@ def longest_lists(columns: Iterable[FactColumn]) -> dict[str, FactColumn]:
     return found
 
 
-def from_code_lists(library: Library, linker: Linker, columns: Iterable[FactColumn]) -> list[str]:
-    """Make a dimension of each map whose codes no classification has; returns the names of those that changed.
+def from_code_lists(
+    library: Library,
+    linker: Linker,
+    columns: Iterable[FactColumn],
+    others: Callable[[], Iterable[FactColumn]] = tuple,
+) -> CodeLists:
+    """Make a dimension of each map whose codes no classification has; one that cannot be made stops no other.
 
     Args:
         library: its store is written to.
         linker: to see which maps a classification covers.
-        columns: of tables whose description may have changed; what the others gave stays.
-
-    Raises:
-        InvalidHierarchy: a code list is none.
+        columns: of tables whose description may have changed.
+        others: gives those of all tables. Asked only where the longest list may be another one now, so that what comes
+            of it does not depend on the order in which tables changed.
     """
     classifications = [
         dimension for dimension in library.all().values() if not dimension.source.startswith(code_list.SOURCE)
     ]
-    changed = []
-    for name, column in longest_lists(columns).items():
+    done = CodeLists()
+    longest = longest_lists(columns)
+    everywhere: dict[str, FactColumn] | None = None
+    for name, column in longest.items():
         link = linker.propose(column, classifications)
         if link is not None and link.coverage >= COVERED_FROM:
             continue
-        made = _classification(name, column)
+        try:
+            if not _may_differ(library, name, _classification(name, column)):
+                continue
+            if everywhere is None:
+                everywhere = longest_lists(others())
+            if library.store.write(_classification(name, everywhere.get(name, column))):
+                done.changed.append(name)
+        except (VarroError, OSError) as error:
+            done.problems[name] = error
+    return done
+
+
+def _may_differ(library: Library, name: str, made: Classification) -> bool:
+    """Whether what is held may no longer be the longest list; a shorter one of another table changes nothing."""
+    try:
         held = library.store.read(name)
-        # a shorter list of another table does not replace a longer one
-        better = held is None or held.source_url == made.source_url or len(held.rows_da) < len(made.rows_da)
-        if better and library.store.write(made):
-            changed.append(name)
-    return changed
+    except DamagedPartition:
+        return True
+    if held is None or held.source_url == made.source_url:
+        return held != made
+    return len(held.rows_da) <= len(made.rows_da)
 
 
 def is_code_list(dimension: Dimension) -> bool:

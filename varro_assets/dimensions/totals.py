@@ -45,6 +45,11 @@ def totals(column: FactColumn) -> tuple[str, ...]:
     return ()
 
 
+def speaks_of_total(label: str) -> bool:
+    """Whether the label calls itself a sum: ``Nettoledige i alt``; ``Alle andre`` does not."""
+    return _SUM.search(folded(label)) is not None
+
+
 def _ids(codes: list[Code]) -> tuple[str, ...]:
     return tuple(code.id for code in codes)
 
@@ -65,7 +70,8 @@ _WHOLE = re.compile(
     r"i ?alt|ialt|(?:i alt )?total(?:t)?|hele landet|hele landet i alt|landet i alt|i alt hele landet|hele danmark|"
     r"danmark i alt|alle|samtlige|begge kon|alle(?:\s\w+)? i alt|all denmark|all|both sexes|grand total"
 )
-_SPEAKS = re.compile(r"\b(?:i alt|ialt|total|totalt|tilsammen)\b|^(?:alle|samtlige|hele|all)\b")
+_SUM = re.compile(r"\b(?:i alt|ialt|total|totalt|tilsammen)\b")
+_SPEAKS = re.compile(rf"{_SUM.pattern}|^(?:alle|samtlige|hele|all)\b")
 # codes as published, not folded
 _TOTAL_CODE = re.compile(r"TOT|TOTAL|IALT|I ALT|T|ALLE|ALT", re.IGNORECASE)
 _ZEROS = re.compile(r"0+")

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
-from varro_assets.context import dimension_documents, documents
+from varro_assets.context import dimension_documents, doc_file, documents
 from varro_assets.context.documents import DocumentsReport
 from varro_assets.context.sources import ContextSources, open_context
 from varro_assets.dimensions.models import dimension_name
@@ -24,6 +27,9 @@ from varro_assets_tests.conftest import Recorder
 
 SMALL = ("FOLK1A", "BY1", "VAN5", "BYGB70", "NABB69", "HISB7", "BARLOV1", "STRAF42")
 """Enough to see links of every kind, three types of tid and a table under two subjects."""
+
+FEW = ("BY1", "FOLK1A", "VAN5")
+"""Two on one page, one of them under two subjects, and one on its own."""
 
 
 @dataclass
@@ -68,6 +74,32 @@ class Home:
             if path.is_file() and not path.name.startswith(".")
         }
 
+    def age_the_subject_tree(self) -> None:
+        """Two days, so that the next poll that finds something asks for it again."""
+        path = self.sources.catalogue.folder / "catalog.json"
+        body = json.loads(path.read_text("utf-8"))
+        moment = datetime.fromisoformat(body["subjects_fetched_at"]) - timedelta(days=2)
+        path.write_text(json.dumps(body | {"subjects_fetched_at": moment.isoformat()}), "utf-8")
+
+    def generated(self) -> dict[str, bytes]:
+        """Every document without its notes, every value list and link file, by path below the two folders."""
+        return _generated(self.settings.context_dir, self.settings.links_dir)
+
+    def as_if_new(self, folder: Path) -> dict[str, bytes]:
+        """What an empty home would write of what is held now; people's own wishes about links are taken along."""
+        elsewhere = replace(self.context, folder=folder / "context", links_dir=folder / "links")
+        elsewhere.links_dir.mkdir(parents=True)
+        for path in self.settings.links_dir.glob("*.json"):
+            body = json.loads(path.read_text("utf-8"))
+            if path.name != "_removed.json":
+                body = [one for one in body if one.get("made_by") != "varro"]
+            if body:
+                (elsewhere.links_dir / path.name).write_text(json.dumps(body, ensure_ascii=False), "utf-8")
+        assert documents.write(elsewhere, everything=True).problems == {}
+        found = _generated(elsewhere.folder, elsewhere.links_dir)
+        shutil.rmtree(folder)
+        return found
+
     def fact_doc(self, table: str) -> Path:
         """Where a table's document lies."""
         (found,) = (self.settings.context_dir / "fact").rglob(f"{table.lower()}.md")
@@ -87,12 +119,41 @@ class Home:
             connection.commit()
 
 
+def note(path: Path, text: bytes) -> bytes:
+    """Write below the line ``notes:``; returns all from there on."""
+    content = path.read_bytes() + text
+    path.write_bytes(content)
+    return content[content.index(b"\nnotes:\n") + 1 :]
+
+
+def _generated(context: Path, links: Path) -> dict[str, bytes]:
+    found = {}
+    for folder in (context, links):
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and not path.name.startswith((".", "_")):
+                doc = doc_file.read(path) if path.suffix == ".md" else None
+                content = path.read_bytes() if doc is None else doc.generated.encode()
+                found[path.relative_to(folder).as_posix()] = content
+    return found
+
+
 @pytest.fixture
 def home(settings: Settings, simulator: Simulator, sources: Sources, warehouse_url: str) -> Iterator[Home]:
     """A home with dimensions and no table yet."""
     url = SecretStr(warehouse_url)
     made = Home(settings, simulator, sources, open_context(settings, url), url)
     made.fetch()
+    return made
+
+
+@pytest.fixture
+def few(settings: Settings, simulator: Simulator, sources: Sources, warehouse_url: str) -> Home:
+    """A home with two dimensions and three tables, documented: enough where it matters how often."""
+    url = SecretStr(warehouse_url)
+    made = Home(settings, simulator, sources, open_context(settings, url), url)
+    made.fetch("nuts", "kommunegrupper")
+    made.sync(*FEW)
+    assert made.document().problems == {}
     return made
 
 

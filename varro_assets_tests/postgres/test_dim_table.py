@@ -211,6 +211,30 @@ def test_what_is_gone_or_old_is_made_anew(tables: DimTables, connection: postgre
     assert _run(connection, "SELECT count(*) FROM dim.byganv_tree") == [(len(REVISED.members),)]
 
 
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        ("DELETE FROM dim.byganv WHERE niveau = 3", "2 of 7 members are not in it, 0 other rows are"),
+        ("UPDATE dim.byganv SET titel = 'mine' WHERE kode = '002'", "1 of 7 members are not in it, 1 other rows are"),
+        ("DROP VIEW dim.byganv_tree", "its tree view is gone"),
+        ("DROP TABLE dim.byganv CASCADE", "there is no such table"),
+        ("UPDATE meta.dimension SET content_hash = ''", "it is not recorded"),
+    ],
+)
+def test_a_difference_is_told_and_a_load_anew_mends_it(
+    tables: DimTables, connection: postgres.Connection, damage: str, said: str
+) -> None:
+    assert tables.difference(BYGANV) == "there is no such table"
+    tables.load(BYGANV)
+    assert tables.difference(BYGANV) is None
+    _run(connection, damage)
+    assert said in (tables.difference(BYGANV) or "")
+    assert said in (tables.difference(BYGANV) or ""), "looking mends nothing"
+    assert tables.load(BYGANV, anew=True)
+    assert tables.difference(BYGANV) is None
+    assert _stored(connection) == _expected(BYGANV)
+
+
 def test_a_table_from_a_backup_is_filled_anew(tables: DimTables, connection: postgres.Connection) -> None:
     tables.load(BYGANV)
     _run(connection, "DROP VIEW dim.byganv_tree")

@@ -180,3 +180,14 @@ def test_rows_are_replaced(connection: Connection) -> None:
         cursor.execute("SELECT count(*) FROM meta.dimension_link")
         assert cursor.fetchone() == (0,)
     assert rows == [("omrade", "OMRÅDE", "nuts", "exact", "f.omrade = d.kode", [1], ["000"], "hand")]
+
+
+def test_what_a_join_has_shown_is_stated_of_its_link(connection: Connection) -> None:
+    use = replace(USE, table="USES1")
+    hold(connection, use, "110", "120", "9")
+    own = Link("ANVEND", "byganv", MatchType.APPROX, "f.anvend = d.kode", "anvend = kode", made_by=MadeBy.HAND)
+    link = link_check.stated(link_check.check(connection, own, use.table.lower(), use.name), USES)
+    assert (link.levels, link.level_coverage, link.repeated) == ((2, 3), {2: (1, 1), 3: (2, 3)}, ("110",))
+    assert link.coverage == pytest.approx(2 / 3)
+    assert [one.code for one in link.unmatched] == ["9"]
+    assert (link.join_override, link.made_by) == ("anvend = kode", MadeBy.HAND)

@@ -291,7 +291,7 @@ def test_an_attack_that_the_rules_let_through_does_no_harm_either(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Server, role, transaction and clock by themselves: as if the rules had a hole for everything."""
-    monkeypatch.setattr(queries, "judged", lambda query: query)
+    monkeypatch.setattr(query_rules, "judged", lambda query: query)
     survivors = []
     for attack in [*WRITES, *SEVERAL, *(attack for attack in TIME if "60" not in attack)]:
         try:
@@ -326,7 +326,7 @@ def test_what_never_ends_is_stopped(house: House, query: str) -> None:
 
 
 def test_its_time_cannot_be_raised_from_within(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queries, "judged", lambda query: query)
+    monkeypatch.setattr(query_rules, "judged", lambda query: query)
     query = f"SELECT set_config('statement_timeout', '0', true), x.* FROM ({ENDLESS}) x"
     sleeping = "SELECT set_config('statement_timeout', '0', true), pg_sleep(60)"
     for attack in (query, sleeping):

@@ -8,16 +8,16 @@ import pytest
 
 from varro_assets.context import dim_doc, doc_file, sql_text
 from varro_assets.context.dim_doc import Joining
-from varro_assets.context.examples import dim_examples
+from varro_assets.context.examples import dim_examples, fact_examples
 from varro_assets.context.lines import folded, listed, paragraphs
 from varro_assets.dimensions.models import Dimension, Member
-from varro_assets_tests.context_material import NUTS, carded
+from varro_assets_tests.context_material import KON, NUTS, OMRADE, carded, info, values
 
 
 def test_the_document() -> None:
     joining = [
-        Joining("FOLK1A", "omrade", (1, 3), True, "fact/x/folk1a.md"),
-        Joining("BY2", "komk", (3,), False, "fact/x/by2.md"),
+        Joining("FOLK1A", "omrade", (1, 3), True, "fact/x/folk1a.md", "f.omrade = d.kode"),
+        Joining("BY2", "komk", (3,), False, "fact/x/by2.md", "f.komk = 'V' || d.kode"),
     ]
     text = dim_doc.text(NUTS, dim_examples(NUTS, carded()), joining)
     head = (
@@ -40,7 +40,7 @@ def test_the_document() -> None:
     assert text.startswith(head)
     assert text.endswith(
         "## Tables that join it\n\n"
-        "- BY2: komk; levels [3]; approx; /fact/x/by2.md\n"
+        "- BY2: komk; levels [3]; approx; ON f.komk = 'V' || d.kode; /fact/x/by2.md\n"
         "- FOLK1A: omrade; levels [1, 3]; exact; /fact/x/folk1a.md\n"
     )
     assert dim_doc.text(NUTS, dim_examples(NUTS, carded()), joining[::-1]) == text
@@ -52,6 +52,33 @@ def test_sums_go_up_all_levels_by_code_and_level() -> None:
     assert "JOIN dim.nuts p1 ON p1.kode = d.parent_kode AND p1.niveau = d.parent_niveau" in sql
     assert "JOIN dim.nuts p2 ON p2.kode = p1.parent_kode AND p2.niveau = p1.parent_niveau" in sql
     assert "f.omrade = '000'" not in sql
+
+
+def test_codes_on_several_levels_and_branches_that_end_early_are_named() -> None:
+    members = (
+        Member("105", 1, "Beboelse"),
+        Member("110", 2, "Stuehuse", "105", 1),
+        Member("110", 3, "Stuehus", "110", 2),
+        Member("130", 2, "Rækkehuse", "105", 1),
+        Member("990", 1, "Øvrige"),
+    )
+    text = dim_doc.text(Dimension("byganv", "Anvendelse", members, "https://x"), (), [])
+    assert "\nCodes on several levels here, 1 in all: 110.\n" in text
+    assert "Branches that end above level 3, which a filter on it leaves out: 130 (level 2), 990 (level 1).\n" in text
+    assert "in all" not in dim_doc.text(NUTS, (), [])
+    assert "Branches" not in dim_doc.text(NUTS, (), [])
+
+
+def test_sums_say_when_the_column_has_only_some_of_the_members() -> None:
+    titles = [example.title for example in dim_examples(NUTS, carded())]
+    assert "level 3 (Kommune) of dim.nuts summed up to level 1 (Region)" in titles
+    some = info(variables=(OMRADE | {"values": values("101 København", "253 Greve")}, KON))
+    titles = [example.title for example in dim_examples(NUTS, carded(some))]
+    part = "; FOLK1A has 2 of its 3 members, so these are sums of what it has"
+    assert f"level 3 (Kommune) of dim.nuts summed up to level 1 (Region){part}" in titles
+    # what is published on the level above, or only in part below, is not summed in the table's own document
+    assert not any("summed" in example.title for example in fact_examples(carded(some)))
+    assert any("summed up to level 2" in example.title for example in fact_examples(carded()))
 
 
 def test_a_flat_dimension_nobody_joins_with_titles_that_would_break_a_table(tmp_path: Path) -> None:

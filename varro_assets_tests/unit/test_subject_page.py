@@ -51,6 +51,10 @@ def test_a_page() -> None:
         "</table>\n"
         "</fact tables>\n"
     )
+    assert "status" not in subject_page.page(PLACE, [carded()])
+    assert "status: discontinued, last update 2025-08-11\ndoc: " in subject_page.page(
+        PLACE, [carded(info(active=False))]
+    )
     assert "tid range: no period is loaded" in subject_page.page(PLACE, [carded(held=())])
 
 
