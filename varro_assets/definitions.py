@@ -1,6 +1,10 @@
 """Everything Dagster loads."""
 
 from varro_assets.defs import graph
+from varro_assets.defs.loading import lasting
 from varro_assets.settings import Settings
 
-defs = graph.definitions(Settings.load())
+with lasting():
+    defs = graph.definitions(Settings.load())
+    # Dagster keeps what this makes, and would do it next
+    defs.get_repository_def().load_all_definitions()

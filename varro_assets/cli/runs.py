@@ -13,10 +13,12 @@ from typing import Any
 
 from dagster import AssetKey, DagsterExecutionInterruptedError, DagsterInstance, DagsterRunStatus, RunsFilter
 
+from varro_assets.context.sources import ContextSources
 from varro_assets.context.table_documents import TableReport
 from varro_assets.defs import graph, keys
 from varro_assets.defs.documents import report_written
 from varro_assets.defs.events import register_periods
+from varro_assets.defs.reports import report_shared
 from varro_assets.defs.watcher import Watcher
 from varro_assets.engine import locks, planning
 from varro_assets.errors import TableBusy
@@ -163,12 +165,13 @@ def end_all_dead_runs(instance: DagsterInstance, sources: Sources) -> list[str]:
     return ended
 
 
-def report_documents(done: Sequence[TableReport]) -> None:
-    """Report documents that were written outside a run."""
+def report_documents(sources: ContextSources, done: Sequence[TableReport] = ()) -> None:
+    """Report what was written outside a run: documents of tables, and what tables share."""
     with dagster_instance() as instance:
         for report in done:
             if report.changed:
                 report_written(instance, report)
+        report_shared(instance, sources)
 
 
 @contextlib.contextmanager

@@ -21,6 +21,7 @@ from dagster import (
 )
 
 from varro_assets.context import dimension_documents, holdings, snapshot
+from varro_assets.context.places import dim_path
 from varro_assets.context.sources import ContextSources
 from varro_assets.defs import keys
 from varro_assets.defs.failures import named_failures
@@ -30,20 +31,21 @@ from varro_assets.dimensions.models import SCHEMA, Dimension
 from varro_assets.engine import postgres
 from varro_assets.engine.postgres import Connection
 from varro_assets.errors import UnknownDimension
+from varro_assets.settings import Settings
 
 GROUP = "dimensions"
 
 
-def dimension_assets(name: str, page: str, owner: str) -> AssetsDefinition:
+def dimension_assets(name: str, page: str, settings: Settings) -> AssetsDefinition:
     """The three assets of one dimension.
 
     Args:
         name: of the dimension.
         page: address of the page that explains it; empty for one that is made of a StatBank code list.
-        owner: shown on every asset.
+        settings: whose files they are, and where these lie.
     """
 
-    @multi_asset(name=f"dimension_{name}", specs=_specs(name, page, owner), can_subset=True)
+    @multi_asset(name=f"dimension_{name}", specs=_specs(name, page, settings), can_subset=True)
     def dimension_op(context: AssetExecutionContext, documents: ContextResource) -> Iterator[MaterializeResult[Any]]:
         with (
             named_failures(),
@@ -60,12 +62,14 @@ def _bring_in(
 ) -> Iterator[MaterializeResult[Any]]:
     if keys.classification(name) in selected:
         changed = dimension_documents.fetch(sources, connection, name)
-        metadata = _metadata(_held(sources, name)) | {"changed": changed}
+        metadata = held_metadata(_held(sources, name)) | {"changed": changed}
         yield MaterializeResult(asset_key=keys.classification(name), metadata=metadata)
     dimension = _held(sources, name)
     if keys.dimension(name) in selected:
-        changed = DimTables(connection).load(dimension)
-        metadata = _metadata(dimension) | {"changed": changed, "dagster/table_name": dimension.relation}
+        tables = DimTables(connection)
+        # whoever materialises the table wants it right, also where its rows were changed behind our back
+        changed = tables.load(dimension, anew=tables.difference(dimension) is not None)
+        metadata = held_metadata(dimension) | {"changed": changed, "dagster/table_name": dimension.relation}
         yield MaterializeResult(asset_key=keys.dimension(name), metadata=metadata)
     if keys.dimension_document(name) in selected:
         taken, held = snapshot.take(sources, connection), holdings.holdings(connection)
@@ -87,7 +91,8 @@ def _held(sources: ContextSources, name: str) -> Dimension:
     return dimension
 
 
-def _metadata(dimension: Dimension) -> dict[str, Any]:
+def held_metadata(dimension: Dimension) -> dict[str, Any]:
+    """What Dagster shows of a dimension: members by level."""
     rows = [
         f"| {level} | {dimension.level_names.get(level, '')} | {len(dimension.at(level)):,} |"
         for level in dimension.levels
@@ -99,15 +104,15 @@ def _metadata(dimension: Dimension) -> dict[str, Any]:
     }
 
 
-def _specs(name: str, page: str, owner: str) -> list[AssetSpec]:
-    shared: dict[str, Any] = {"group_name": GROUP, "owners": [owner], "skippable": True}
+def _specs(name: str, page: str, settings: Settings) -> list[AssetSpec]:
+    shared: dict[str, Any] = {"group_name": GROUP, "owners": [settings.varro_owner], "skippable": True}
     metadata: dict[str, Any] = {"page": MetadataValue.url(page)} if page else {}
     return [
         AssetSpec(
             keys.classification(name),
             description=f"**{name}** as published: parquet, and the description as Markdown.",
             kinds={"csv", "parquet"},
-            metadata=metadata,
+            metadata={**metadata, "path": MetadataValue.path(settings.classifications_dir / name)},
             **shared,
         ),
         AssetSpec(
@@ -124,7 +129,7 @@ def _specs(name: str, page: str, owner: str) -> list[AssetSpec]:
             deps=[keys.dimension(name)],
             description=f"What to read before joining **{name}**, and its members as parquet.",
             kinds={"markdown", "parquet"},
-            metadata=metadata,
+            metadata={**metadata, "path": MetadataValue.path(settings.context_dir / dim_path(name))},
             **shared,
         ),
     ]

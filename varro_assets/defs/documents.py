@@ -26,13 +26,16 @@ from dagster import (
 
 from varro_assets.context import document_check, holdings, snapshot, subject_documents, table_documents
 from varro_assets.context.document_check import Finding
+from varro_assets.context.places import DocumentPaths
 from varro_assets.context.table_documents import TableReport
 from varro_assets.defs import keys
 from varro_assets.defs.failures import named_failures
 from varro_assets.defs.resources import ContextResource
+from varro_assets.dimensions import link_file
 from varro_assets.dimensions.models import Link
 from varro_assets.engine import postgres
 from varro_assets.errors import DamagedPartition
+from varro_assets.settings import Settings
 from varro_assets.statbank.catalog import Place
 from varro_assets.statbank.models import CatalogueEntry
 
@@ -40,26 +43,29 @@ LONGEST_SHOWN = 20_000
 """Characters of a document in Dagster; the file has all of it."""
 
 
-def document_assets(entry: CatalogueEntry, places: Sequence[Place], owner: str) -> AssetsDefinition:
+def document_assets(
+    entry: CatalogueEntry, places: Sequence[Place], settings: Settings, paths: DocumentPaths
+) -> AssetsDefinition:
     """The links and the document of one followed table.
 
     Args:
         entry: its line in the catalogue.
         places: where it stands in the subject tree.
-        owner: shown on every asset.
+        settings: whose files they are, and where these lie.
+        paths: of all documents.
     """
     table = entry.id
 
     @multi_asset(
         name=keys.document_op_name(table),
-        specs=_specs(entry, places, owner),
+        specs=_specs(entry, places, settings, paths),
         check_specs=_check_specs(table),
+        can_subset=True,  # the UI may leave checks out, or run them alone; all is written whatever is chosen
         op_tags={keys.TABLE_TAG: table},
+        required_resource_keys={"documents"},  # as in `tables.SyncConfig`: by the context, for the time it saves
     )
-    def document_op(
-        context: AssetExecutionContext, documents: ContextResource
-    ) -> Iterator[MaterializeResult[Any] | AssetCheckResult]:
-        yield from _document(context, documents, table)
+    def document_op(context: AssetExecutionContext) -> Iterator[MaterializeResult[Any] | AssetCheckResult]:
+        yield from _document(context, context.resources.documents, table)
 
     return document_op
 
@@ -81,14 +87,19 @@ def _document(
                 "document table", on=table, got="no period of it is in the warehouse", todo=f"varro sync {table}"
             )
         report = table_documents.write(sources, taken, connection, holding)
+        for remark in report.remarks:
+            context.log.warning(remark)
         pages = subject_documents.write_pages_of(sources, taken, connection, table)
         for on, problem in pages.problems.items():
             context.log.warning(f"{on}: {problem}")
-        yield MaterializeResult(asset_key=keys.links(table), metadata=_links_metadata(report))
-        yield MaterializeResult(asset_key=keys.document(table), metadata=_document_metadata(report, pages.changed))
+        if keys.links(table) in context.selected_asset_keys:
+            yield MaterializeResult(asset_key=keys.links(table), metadata=_links_metadata(report))
+        if keys.document(table) in context.selected_asset_keys:
+            yield MaterializeResult(asset_key=keys.document(table), metadata=_document_metadata(report, pages.changed))
         findings = document_check.check(sources, connection, report)
-        for name, finding in findings.items():
-            yield _result(name, table, finding)
+        results = [_result(name, table, finding) for name, finding in findings.items()]
+        chosen = {(key.asset_key, key.name) for key in context.selected_asset_check_keys}
+        yield from (result for result in results if (result.asset_key, result.check_name) in chosen)
 
 
 def _result(name: str, table: str, finding: Finding) -> AssetCheckResult:
@@ -129,15 +140,19 @@ def _check_specs(table: str) -> list[AssetCheckSpec]:
     return specs
 
 
-def _specs(entry: CatalogueEntry, places: Sequence[Place], owner: str) -> list[AssetSpec]:
+def _specs(entry: CatalogueEntry, places: Sequence[Place], settings: Settings, paths: DocumentPaths) -> list[AssetSpec]:
     table = entry.id
-    shared: dict[str, Any] = {"group_name": keys.group(places[0].titles[0] if places else None), "owners": [owner]}
+    shared: dict[str, Any] = {
+        "group_name": keys.group(places[0].titles[0] if places else None),
+        "owners": [settings.varro_owner],
+    }
     return [
         AssetSpec(
             keys.links(table),
             deps=[keys.summary(table)],
             description=f"Which columns of **{entry.text}** join which dimensions, how well, and by what evidence.",
             kinds={"json"},
+            metadata={"path": MetadataValue.path(link_file.path_of(settings.links_dir, table))},
             **shared,
         ),
         AssetSpec(
@@ -146,6 +161,7 @@ def _specs(entry: CatalogueEntry, places: Sequence[Place], owner: str) -> list[A
             description=f"What to read before querying **{entry.text}**: columns, codes, joins, totals, units, period"
             " range, footnotes and SQL that has been run; and the values of its columns as parquet.",
             kinds={"markdown", "parquet"},
+            metadata={"path": MetadataValue.path(settings.context_dir / paths.fact_path(places, table))},
             **shared,
         ),
     ]
@@ -165,10 +181,16 @@ def _joins(links: Sequence[Link]) -> str:
         return "No column joins a dimension."
     rows = [
         f"| {link.column} | dim.{link.dimension} | {link.match_type} | {link.coverage:.0%}"
-        f" | {', '.join(map(str, link.levels))} | `{link.join}` |"
+        f" | {', '.join(map(str, link.levels))} | `{link.join}` | {link.made_by} | {_cell(link.note)} |"
         for link in links
     ]
-    return "\n".join(["| column | dimension | match | coverage | levels | join |", "|---|---|---|---|---|---|", *rows])
+    names = ["column", "dimension", "match", "coverage", "levels", "join", "made by", "note"]
+    return "\n".join([f"| {' | '.join(names)} |", "|---" * len(names) + "|", *rows])
+
+
+def _cell(text: str) -> str:
+    """A note as one cell of a table: people write bars and new lines."""
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 def _document_metadata(report: TableReport, pages: Sequence[Path]) -> dict[str, Any]:

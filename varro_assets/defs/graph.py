@@ -12,6 +12,7 @@ from dagster import AssetsDefinition, Definitions, in_process_executor
 
 from varro_assets import follow
 from varro_assets.context.geo_layers import DEFAULT, LAYERS
+from varro_assets.context.places import DocumentPaths
 from varro_assets.defs.catalogue import catalogue_asset
 from varro_assets.defs.dimensions import dimension_assets
 from varro_assets.defs.documents import document_assets
@@ -53,12 +54,13 @@ def definitions(
 def _tables(settings: Settings, known: Catalogue, only: Collection[str] | None) -> list[AssetsDefinition]:
     file = follow.read(settings.follow_file)
     wanted = file.resolve(known.entries.keys(), known.tables_by_subject) if only is None else only
+    paths = DocumentPaths(place for places in known.places.values() for place in places)
     assets = []
     for table in wanted:
         if table in known.entries:
             entry, places = known.entries[table], known.places.get(table, [])
-            assets.append(table_assets(entry, places, settings.varro_owner, file.options(table)))
-            assets.append(document_assets(entry, places, settings.varro_owner))
+            assets.append(table_assets(entry, places, settings, file.options(table)))
+            assets.append(document_assets(entry, places, settings, paths))
     return assets
 
 
@@ -71,7 +73,7 @@ def _shared(settings: Settings) -> list[AssetsDefinition]:
     sources = registry.read(settings.home / registry.FILE_NAME)
     held = {path.parent.name for path in settings.classifications_dir.glob("*/table_da.parquet")}
     names = sorted(held | (sources.keys() - registry.BUILT_IN.keys()))
-    dimensions = [dimension_assets(name, _page(settings, sources, name), settings.varro_owner) for name in names]
+    dimensions = [dimension_assets(name, _page(settings, sources, name), settings) for name in names]
     layers = [layer for layer in DEFAULT if LAYERS[layer].dimension in names]
     maps = [map_layer_assets(settings, layers)] if layers else []
     return [catalogue_asset(settings), subject_pages(settings), *dimensions, *maps]

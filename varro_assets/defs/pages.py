@@ -7,7 +7,7 @@ What belongs here: the subject pages with their index, and the map layers. Specs
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dagster import (
     AssetExecutionContext,
@@ -19,15 +19,17 @@ from dagster import (
     multi_asset,
 )
 
-from varro_assets.context import holdings, map_layers, snapshot, subject_documents
-from varro_assets.context.geo import LayerReport
-from varro_assets.context.geo_layers import LAYERS
+from varro_assets.context import holdings, snapshot, subject_documents
+from varro_assets.context.geo_layers import FOLDER, LAYERS
 from varro_assets.context.places import SUBJECTS
 from varro_assets.defs import keys
 from varro_assets.defs.failures import named_failures
 from varro_assets.defs.resources import ContextResource
 from varro_assets.engine import postgres
 from varro_assets.settings import Settings
+
+if TYPE_CHECKING:
+    from varro_assets.context.geo import LayerReport
 
 GROUP = "documents"
 
@@ -52,7 +54,9 @@ def subject_pages(settings: Settings) -> AssetsDefinition:
             contextlib.closing(postgres.connect(sources.warehouse, "subject pages")) as connection,
         ):
             taken = snapshot.take(sources, connection)
-            report = subject_documents.write_all(sources, taken, holdings.holdings(connection), {})
+            report = subject_documents.write_all(
+                sources, taken, connection, holdings.holdings(connection), {}, everything=True
+            )
         for on, problem in report.problems.items():
             context.log.error(f"{on}: {problem}")
         return MaterializeResult(
@@ -80,6 +84,7 @@ def map_layer_assets(settings: Settings, layers: Sequence[str]) -> AssetsDefinit
                 kinds={"geoparquet"},
                 description=f"{LAYERS[name].title}: shapes by the codes of `dim.{LAYERS[name].dimension}`, level"
                 f" {LAYERS[name].niveau}, EPSG:4326.",
+                metadata={"path": MetadataValue.path(settings.context_dir / FOLDER / f"{name}.parquet")},
             )
             for name in layers
         ],
@@ -90,6 +95,9 @@ def map_layer_assets(settings: Settings, layers: Sequence[str]) -> AssetsDefinit
             documents.open(on_retry=context.log.warning) as sources,
             contextlib.closing(postgres.connect(sources.warehouse, "map layers")) as connection,
         ):
+            # imported here: geopandas takes a third of a second to load, which every other run would pay
+            from varro_assets.context import map_layers
+
             taken = snapshot.take(sources, connection)
             report = map_layers.write(sources, taken, layers)
             map_layers.write_index(sources, taken, connection, holdings.holdings(connection), report.layers)
@@ -102,7 +110,7 @@ def map_layer_assets(settings: Settings, layers: Sequence[str]) -> AssetsDefinit
     return map_layers_op
 
 
-def _metadata(layer: LayerReport) -> dict[str, Any]:
+def _metadata(layer: "LayerReport") -> dict[str, Any]:
     return {
         "dagster/row_count": layer.shapes,
         "codes without a member": len(layer.unknown),

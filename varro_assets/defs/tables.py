@@ -18,7 +18,6 @@ from dagster import (
     Config,
     MaterializeResult,
     MetadataValue,
-    ResourceParam,
     multi_asset,
 )
 
@@ -30,6 +29,7 @@ from varro_assets.defs.resources import StatBankResource
 from varro_assets.defs.watcher import Watcher
 from varro_assets.engine.planning import Scope
 from varro_assets.follow import TableOptions
+from varro_assets.settings import Settings
 from varro_assets.statbank import facts, sync
 from varro_assets.statbank.catalog import Place
 from varro_assets.statbank.models import CatalogueEntry
@@ -51,6 +51,9 @@ class Periods(Enum):
 class SyncConfig(Config):
     """How a run syncs its table.
 
+    The ops take it, and their resources, from the context: what an argument's annotation says Dagster works out anew
+    for each of some thousand tables.
+
     Attributes:
         periods: which periods to fetch.
         since: also every period from this one on.
@@ -70,15 +73,18 @@ class SyncConfig(Config):
         return Scope(full=self.periods is Periods.ALL, since=self.since, trailing=trailing)
 
 
+_CONFIG_SCHEMA = SyncConfig.to_fields_dict()
+
+
 def table_assets(
-    entry: CatalogueEntry, places: Sequence[Place], owner: str, options: TableOptions | None = None
+    entry: CatalogueEntry, places: Sequence[Place], settings: Settings, options: TableOptions | None = None
 ) -> AssetsDefinition:
     """The assets of one followed table.
 
     Args:
         entry: its line in the catalogue.
         places: where it stands in the subject tree.
-        owner: shown on every asset.
+        settings: whose table it is, and where its files lie.
         options: what varro.toml says of it.
     """
     table = entry.id
@@ -86,18 +92,16 @@ def table_assets(
 
     @multi_asset(
         name=keys.op_name(table),
-        specs=_specs(entry, places, owner),
+        specs=_specs(entry, places, settings),
         can_subset=True,
         backfill_policy=BackfillPolicy.single_run(),
         op_tags={keys.TABLE_TAG: table},
+        config_schema=_CONFIG_SCHEMA,
+        required_resource_keys={"statbank", "watcher"},
     )
-    def sync_op(
-        context: AssetExecutionContext,
-        config: SyncConfig,
-        statbank: StatBankResource,
-        watcher: ResourceParam[Watcher],
-    ) -> Iterator[MaterializeResult[Any]]:
-        yield from _sync(context, config, statbank, watcher, table, trailing)
+    def sync_op(context: AssetExecutionContext) -> Iterator[MaterializeResult[Any]]:
+        config = SyncConfig(**context.op_execution_context.op_config)
+        yield from _sync(context, config, context.resources.statbank, context.resources.watcher, table, trailing)
 
     return sync_op
 
@@ -175,7 +179,7 @@ def _loads(context: AssetExecutionContext, table: str) -> bool:
 # -- what the UI shows ---------------------------------------------------------------------------------------------
 
 
-def _specs(entry: CatalogueEntry, places: Sequence[Place], owner: str) -> list[AssetSpec]:
+def _specs(entry: CatalogueEntry, places: Sequence[Place], settings: Settings) -> list[AssetSpec]:
     table = entry.id
     url = facts.SOURCE_URL.format(table=table)
     metadata: dict[str, Any] = {
@@ -186,7 +190,7 @@ def _specs(entry: CatalogueEntry, places: Sequence[Place], owner: str) -> list[A
     }
     shared: dict[str, Any] = {
         "group_name": keys.group(places[0].titles[0] if places else None),
-        "owners": [owner],
+        "owners": [settings.varro_owner],
         "skippable": True,
     }
     variables = ", ".join(entry.variables[:-1])  # the last is the period
@@ -197,7 +201,7 @@ def _specs(entry: CatalogueEntry, places: Sequence[Place], owner: str) -> list[A
             description=f"**{entry.text}** by {variables}. As published: one parquet file per period, codes as text.",
             partitions_def=keys.partitions(table),
             kinds={"statbank", "parquet"},
-            metadata=metadata,
+            metadata={**metadata, "path": MetadataValue.path(settings.tables_dir / table)},
             **shared,
         ),
         AssetSpec(

@@ -22,6 +22,7 @@ from varro_assets.simulator import Simulator
 from varro_assets.statbank.sources import Sources
 
 DUE = {"periods": "DUE"}
+QUIET = {"console": {"config": {"log_level": "CRITICAL"}}}
 
 
 @dataclass
@@ -48,6 +49,14 @@ class Lab:
         return keys.summary(self.table)
 
     @property
+    def synced_assets(self) -> list[AssetKey]:
+        return [self.published, self.fact, self.summary]
+
+    @property
+    def documents(self) -> list[AssetKey]:
+        return [keys.links(self.table), keys.document(self.table)]
+
+    @property
     def periods(self) -> list[str]:
         """As published now, oldest first."""
         return list(self.simulator.universe.table(self.table).periods)
@@ -69,17 +78,27 @@ class Lab:
             tags |= {RANGE_START: wanted[0], RANGE_END: wanted[1]}
         elif not unpartitioned:
             partition_key = wanted[0] if wanted else self.periods[0]
-        job = graph.definitions(self.settings, only=[self.table]).resolve_implicit_global_asset_job_def()
-        result = job.execute_in_process(
+        definitions = graph.definitions(self.settings, only=[self.table])
+        selection = list(select) if select else self.synced_assets
+        configured = (
+            {keys.op_name(self.table): {"config": config or {}}} if set(selection) & {*self.synced_assets} else {}
+        )
+        result = definitions.resolve_implicit_global_asset_job_def().execute_in_process(
             instance=self.instance,
-            asset_selection=list(select) if select else [self.published, self.fact, self.summary],
+            asset_selection=selection,
             partition_key=partition_key,
             tags=tags,
-            run_config={
-                "ops": {keys.op_name(self.table): {"config": config or {}}},
-                "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
-            },
+            run_config={"ops": configured, "loggers": QUIET},
             raise_on_error=raising,
+        )
+        self.results.append(result)
+        return result
+
+    def materialise(self, *assets: AssetKey) -> Any:
+        """Execute assets that are not of one table, as the UI launches them: of all definitions."""
+        job = graph.definitions(self.settings).resolve_implicit_global_asset_job_def()
+        result = job.execute_in_process(
+            instance=self.instance, asset_selection=assets, run_config={"loggers": QUIET}, raise_on_error=False
         )
         self.results.append(result)
         return result
@@ -124,6 +143,18 @@ class Lab:
         result = self.run(*wanted, **options)
         assert result.success, self.why(result)
         return result
+
+    @staticmethod
+    def steps(result: Any) -> dict[str, str]:
+        """Step -> how it ended: SUCCESS, FAILURE or SKIPPED."""
+        ended = ("STEP_SUCCESS", "STEP_FAILURE", "STEP_SKIPPED")
+        found = [(event.step_key, event.event_type_value) for event in result.all_events]
+        return {step: value.removeprefix("STEP_") for step, value in found if value in ended}
+
+    @staticmethod
+    def checks(result: Any) -> dict[str, Any]:
+        """Check -> its evaluation."""
+        return {one.check_name: one for one in result.get_asset_check_evaluations()}
 
     @staticmethod
     def why(result: Any) -> str:

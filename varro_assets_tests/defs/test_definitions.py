@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -91,8 +92,56 @@ def test_lineage_runs_from_the_published_table_over_the_facts_to_the_summary(dem
         assert [dep.asset_key for dep in specs[f"table/{table}"].deps] == [AssetKey(["fact", table.lower()])]
 
 
+def test_links_and_document_follow_the_summary(demo: Settings) -> None:
+    specs = _specs(graph.definitions(demo))
+
+    for table in DEMO_TABLES:
+        links, document = specs[f"dimension_links/{table}"], specs[f"context/fact/{table.lower()}"]
+        assert [dep.asset_key for dep in links.deps] == [AssetKey(["table", table])]
+        assert [dep.asset_key for dep in document.deps] == [AssetKey(["dimension_links", table])]
+        assert links.group_name == document.group_name == specs[f"table/{table}"].group_name
+        assert links.partitions_def is document.partitions_def is None
+
+
+def test_every_check_says_what_it_looks_at(demo: Settings) -> None:
+    definitions = graph.definitions(demo)
+    ops = [definitions.resolve_assets_def(keys.links(table)) for table in DEMO_TABLES]
+    specs = [spec for op in ops for spec in op.check_specs]
+
+    assert len(specs) == 4 * len(DEMO_TABLES)
+    assert {spec.name for spec in specs} == {"links_hold", "coverage", "columns_exist", "notes_intact"}
+    assert all(len(spec.description or "") > 40 and not spec.blocking for spec in specs)
+
+
+@pytest.mark.usefixtures("offline")
+def test_dimensions_that_are_held_are_in_the_graph_with_their_layers(demo: Settings, tmp_path: Path) -> None:
+    settings = _home(tmp_path).model_copy(update={"data_dir": demo.data_dir})
+    settings = settings.model_copy(update={"data_dir": tmp_path / "data"})
+    shutil.copytree(demo.data_dir, settings.data_dir)
+    for name in ("nuts", "db"):
+        (settings.classifications_dir / name).mkdir(parents=True)
+        (settings.classifications_dir / name / "table_da.parquet").touch()
+
+    definitions = graph.definitions(settings)
+
+    Definitions.validate_loadable(definitions)
+    names = {
+        name for name in _specs(definitions) if not re.search(r"^(statbank|fact|table|dimension_links)/|/fact/", name)
+    }
+    expected = {f"{folder}/{name}" for folder in ("classification", "dim", "context/dim") for name in ("nuts", "db")}
+    assert names == expected | {f"context/geo/{name}" for name in ("kommuner", "landsdele", "regioner")} | {
+        "context/subjects"
+    }
+    _say_what_they_are(_specs(definitions))
+
+
 def test_every_asset_says_what_it_is(demo: Settings) -> None:
-    for name, spec in _specs(graph.definitions(demo)).items():
+    _say_what_they_are(_specs(graph.definitions(demo)))
+
+
+def _say_what_they_are(specs: dict[str, AssetSpec]) -> None:
+    for name, spec in specs.items():
+        assert {"path", "dagster/table_name"} & spec.metadata.keys(), name
         assert re.fullmatch(r"[a-z0-9_]+", spec.group_name or ""), name
         assert list(spec.owners) == ["team:data"], name
         assert spec.kinds, name

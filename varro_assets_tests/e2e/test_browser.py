@@ -66,6 +66,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         demo = home.folder / "data" / "demo"
         demo.mkdir(parents=True)
         (demo / "varro.toml").write_text('[tables]\nfollow = ["FOLK1A", "KORD1"]\n', encoding="utf-8")
+        home.good("--demo", "dims", "sync", "nuts")
         home.good("--demo", "sync")
         options = Options()
         options.binary_location = str(CHROMIUM)
@@ -116,6 +117,26 @@ def test_the_facts_page_describes_the_columns(browser: Browser) -> None:
 def test_the_summary_tells_what_the_last_sync_did(browser: Browser) -> None:
     text = browser.look("/assets/table/FOLK1A?view=overview", "Summary of the last sync of FOLK1A", "253,582")
     assert "periods_new" in text
+
+
+def test_the_document_is_shown_beside_its_asset(browser: Browser) -> None:
+    text = browser.look("/assets/context/fact/folk1a?view=overview", "What to read before querying", "folk1a.md")
+    assert "Show Markdown" in text
+
+
+def test_the_links_show_their_joins(browser: Browser) -> None:
+    text = browser.look("/assets/dimension_links/FOLK1A?view=overview", "dim.nuts", "exact")
+    assert "f.omrade = d.kode" in text
+
+
+def test_the_checks_tell_what_they_found(browser: Browser) -> None:
+    text = browser.look("/assets/dimension_links/FOLK1A?view=checks", "links_hold", "coverage", "100.0% in nuts")
+    assert text.count("Succeeded") == 2
+
+
+def test_a_dimension_that_the_command_fetched_is_green(browser: Browser) -> None:
+    text = browser.look("/assets/dim/nuts?view=overview", "dim.nuts_tree", "Landsdel")
+    assert "Never materialized" not in text
 
 
 def test_the_runs_name_their_table(browser: Browser) -> None:

@@ -24,6 +24,7 @@ def up() -> Iterator[Up]:
         demo = home.folder / "data" / "demo"
         demo.mkdir(parents=True)
         (demo / "varro.toml").write_text('[tables]\nfollow = ["KORD1", "KORN2"]\n', encoding="utf-8")
+        home.good("--demo", "dims", "sync", "nuts")
         home.good("--demo", "sync", "KORD1")
         home.good("--demo", "plan")
         try:
@@ -34,9 +35,12 @@ def up() -> Iterator[Up]:
 
 
 def test_the_graph_is_there(up: Up) -> None:
-    expected = {"statbank/catalog"}
+    expected = {"statbank/catalog", "context/subjects"}
     for table in ("KORD1", "KORN2"):
         expected |= {f"statbank/{table}", f"fact/{table.lower()}", f"table/{table}"}
+        expected |= {f"dimension_links/{table}", f"context/fact/{table.lower()}"}
+    expected |= {"classification/nuts", "dim/nuts", "context/dim/nuts"}
+    expected |= {f"context/geo/{layer}" for layer in ("kommuner", "landsdele", "regioner")}
     assert up.assets() == expected
 
 
@@ -79,6 +83,13 @@ def test_materialise_register_backfill_and_publish(up: Up) -> None:
     assert up.ended(up.launch(("table", "KORN2"))) == "SUCCESS"
     for path in BOTH:
         assert up.partitions(*path)["partitionStats"] == {"numMaterialized": 13, "numFailed": 0, "numPartitions": 13}
+
+
+def test_documents_and_dimensions_are_materialised(up: Up) -> None:
+    run = up.launch(("dimension_links", "KORD1"), ("context", "fact", "kord1"))
+    assert up.ended(run) == "SUCCESS"
+    run = up.launch(("classification", "nuts"), ("dim", "nuts"), ("context", "dim", "nuts"), ("context", "subjects"))
+    assert up.ended(run) == "SUCCESS"
 
 
 def test_the_command_works_beside_the_service_and_sees_the_same_publisher(up: Up) -> None:
