@@ -18,8 +18,11 @@ from rich.table import Table
 
 from varro_assets.cli.progress import number, size
 from varro_assets.cli.session import Session, session
+from varro_assets.context.places import FACTS
+from varro_assets.dimensions import link_file
 from varro_assets.engine import periods, postgres
-from varro_assets.errors import UnknownTable
+from varro_assets.errors import InvalidLink, UnknownTable
+from varro_assets.settings import Settings
 from varro_assets.statbank import due, facts, manifest, models
 from varro_assets.statbank.catalog import Catalogue
 from varro_assets.statbank.models import CatalogueEntry, TableInfo, Variable
@@ -85,7 +88,7 @@ def show(
     """Show one table: what it is, its columns and codes, its periods, and what is held of it."""
     here = session(context)
     table = models.table_id(table)
-    with here.sources() as (_settings, _warehouse, sources):
+    with here.sources() as (settings, _warehouse, sources):
         catalogue = here.catalogue(sources)
         entry = catalogue.entries.get(table)
         if entry is None:
@@ -100,7 +103,15 @@ def show(
             info, raw = sources.client.tableinfo(table)
             sources.catalogue.write_tableinfo(table, raw)
         _show_published(here, catalogue, entry, info)
-        _show_held(here, catalogue, sources, entry)
+        held = _show_held(here, catalogue, sources, entry)
+        documented = _show_meaning(here, settings, info)
+    if documented:
+        here.say(f"\nRead about it: [bold]{here.command} docs {table}[/]")
+    elif held:
+        here.say()
+    if held:
+        query = f"SELECT * FROM {facts.SCHEMA}.{facts.relation_name(table)} LIMIT 5"
+        here.say(f"Look at it: [bold]{here.command} psql -c '{query}'[/]", whole=True)
 
 
 def _show_published(here: Session, catalogue: Catalogue, entry: CatalogueEntry, info: TableInfo) -> None:
@@ -129,17 +140,18 @@ def _show_published(here: Session, catalogue: Catalogue, entry: CatalogueEntry, 
     here.say(f"\nA combination of codes without a row stands for {info.suppressedDataValue}.")
 
 
-def _show_held(here: Session, catalogue: Catalogue, sources: Sources, entry: CatalogueEntry) -> None:
+def _show_held(here: Session, catalogue: Catalogue, sources: Sources, entry: CatalogueEntry) -> bool:
+    """What is on this machine; returns whether there is anything."""
     if entry.id not in here.followed(catalogue):
         here.say(f"\nNot followed. To keep it: [bold]{here.command} follow {entry.id}[/]")
-        return
+        return False
     with contextlib.closing(postgres.connect(sources.warehouse, f"show {entry.id}")) as connection:
         row = due.synced(connection).get(entry.id)
     held = sources.store(entry.id).infos()
     folder = sources.store(entry.id).folder
     if row is None or not held:
         here.say(f"\nFollowed, never synced: [bold]{here.command} sync {entry.id}[/]")
-        return
+        return False
     state = due.states([entry.id], catalogue, {entry.id: row}, sources.tables_dir)[entry.id]
     known = manifest.read_usable(folder)
     here.say(f"\nheld       {len(held)} periods, {number(row.rows)} rows, {size(sum(p.bytes for p in held.values()))}")
@@ -148,10 +160,27 @@ def _show_held(here: Session, catalogue: Catalogue, sources: Sources, entry: Cat
     vanished = sorted(set(held).difference(known.info.tids if known else held))
     if vanished:
         here.say(f"kept       {len(vanished)} that are no longer published: {', '.join(vanished[:8])}")
-    relation = f"{facts.SCHEMA}.{facts.relation_name(entry.id)}"
-    here.say(f"Postgres   {relation}")
+    here.say(f"Postgres   {facts.SCHEMA}.{facts.relation_name(entry.id)}")
     here.say(f"parquet    {escape(str(folder))}", whole=True)
-    here.say(f"\nLook at it: [bold]{here.command} psql -c 'SELECT * FROM {relation} LIMIT 5'[/]", whole=True)
+    return True
+
+
+def _show_meaning(here: Session, settings: Settings, info: TableInfo) -> bool:
+    """Which columns join what, and where it is documented; returns whether it is."""
+    try:
+        links = link_file.read(link_file.path_of(settings.links_dir, info.id))
+    except InvalidLink as error:
+        here.say(f"joins      [red]{escape(str(error))}[/]", whole=True)
+        links = []
+    columns = {variable.id: facts.column_name(variable.id) for variable in info.dimensions}
+    for link in links:
+        if link.column in columns:
+            join = link.join or f"f.{columns[link.column]} = d.kode"
+            here.say(f"joins      dim.{link.dimension} on {escape(join)} ({link.match_type})", whole=True)
+    found = sorted((settings.context_dir / FACTS).rglob(f"{facts.relation_name(info.id)}.md"))
+    for path in found:
+        here.say(f"document   {escape(str(path))}", whole=True)
+    return bool(found)
 
 
 def _subjects(catalogue: Catalogue, entry: CatalogueEntry) -> str:

@@ -6,22 +6,26 @@ What belongs here: texts and the order of steps. Fetching and loading are the fa
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from varro_assets.cli.documenting import refresh
+from varro_assets.cli.lookup import print_table
 from varro_assets.cli.progress import counted, number
 from varro_assets.cli.session import Session, session
-from varro_assets.context import dimension_documents
+from varro_assets.context import dimension_documents, likeness
 from varro_assets.context.sources import ContextSources, open_context
-from varro_assets.dimensions import registry
+from varro_assets.dimensions import csv_file, hierarchy, link_file, registry
 from varro_assets.dimensions.dim_table import DimTables
-from varro_assets.dimensions.models import Dimension, Member, dimension_name
+from varro_assets.dimensions.models import Dimension, MadeBy, Member, dimension_name
 from varro_assets.engine import postgres
-from varro_assets.errors import ConfigurationError, UnknownDimension, VarroError
+from varro_assets.engine.provision import Warehouse
+from varro_assets.errors import ConfigurationError, InvalidLink, UnknownDimension, VarroError
+from varro_assets.settings import SIMULATOR, Settings
 from varro_assets.simulator.universe import Universe
 from varro_assets.warehouse import open_warehouse
 
@@ -39,20 +43,25 @@ def list_all(context: typer.Context) -> None:
     with open_warehouse(here.settings) as warehouse:
         sources = open_context(here.settings, warehouse.url)
         held = sources.library.all()
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for heading in ("dimension", "title", "levels", "members", "source"):
-            table.add_column(heading, justify="right" if heading in {"levels", "members"} else "left")
-        for name, dimension in sorted(held.items()):
-            title, source = escape(dimension.title[:60]), escape(dimension.source)
-            table.add_row(name, title, str(len(dimension.levels)), number(len(dimension.members)), source)
-        if held:
-            here.console.print(table)
+        rows = [
+            [name, one.title, str(len(one.levels)), number(len(one.members)), _from(one)]
+            for name, one in sorted(held.items())
+        ]
+        if rows:
+            print_table(here, ("dimension", "title", "levels", "members", "from"), rows, right=("levels", "members"))
         for name, problem in sources.library.problems.items():
-            here.say(f"[red]{name}[/]  {escape(problem)}")
+            here.errors.print(f"[red]{name}[/]  {escape(problem)}", soft_wrap=True)
         others = [name for name in _known(here, sources) if name not in held]
         if others:
-            here.say(f"\nKnown, not held: {', '.join(others)}")
-            here.say(f"Fetch them: [bold]{here.command} dims sync NAME ...[/], or [bold]--all[/]", whole=True)
+            here.errors.print(f"\nKnown, not held: {', '.join(others)}", soft_wrap=not here.errors.is_terminal)
+            here.errors.print(
+                f"Fetch them: [bold]{here.command} dims sync NAME ...[/], or [bold]--all[/]", soft_wrap=True
+            )
+
+
+def _from(dimension: Dimension) -> str:
+    """The site, or what else it was made of; the whole address is in `show`."""
+    return urlsplit(dimension.source).hostname or dimension.source
 
 
 @app.command()
@@ -77,8 +86,16 @@ def sync(
             )
             return
         failed = sync_classifications(here, sources, wanted)
-        refresh(here, settings, warehouse, sources)
-    raise typer.Exit(1 if failed else 0)
+        problems = _follow_up(here, settings, warehouse, sources)
+    raise typer.Exit(1 if failed or problems else 0)
+
+
+def _follow_up(here: Session, settings: Settings, warehouse: Warehouse, sources: ContextSources) -> bool:
+    """Link and document anew what joins the dimensions; returns whether anything could not be written."""
+    if sources.catalogue.read() is None:
+        here.say(f"No table is held yet; links and documents come with: [bold]{here.command} sync[/]")
+        return False
+    return bool(refresh(here, settings, warehouse, sources).problems)
 
 
 def sync_classifications(here: Session, sources: ContextSources, names: list[str]) -> list[str]:
@@ -87,6 +104,8 @@ def sync_classifications(here: Session, sources: ContextSources, names: list[str
     with contextlib.closing(postgres.connect(sources.warehouse, "dims sync")) as connection:
         tables = DimTables(connection)
         for name in names:
+            # those of the one before: what is made of code lists is not asked of the publisher
+            sources.publisher.remarks.clear()
             try:
                 changed = dimension_documents.fetch(sources, connection, name)
                 dimension = held(here, sources, name)
@@ -100,6 +119,8 @@ def sync_classifications(here: Session, sources: ContextSources, names: list[str
                 f"{name:<16}{what}, {counted(len(dimension.members), 'member')} on"
                 f" {counted(len(dimension.levels), 'level')}: {escape(dimension.title)}"
             )
+            for remark in sources.publisher.remarks:
+                here.say(f"{'':<16}[yellow]{escape(remark)}[/]", whole=True)
     return failed
 
 
@@ -111,7 +132,10 @@ def show(context: typer.Context, name: _Name, depth: Annotated[int, typer.Option
         sources = open_context(here.settings, warehouse.url)
         dimension = held(here, sources, dimension_name(name))
     here.say(f"[bold]{escape(dimension.title)}[/]  dim.{dimension.name}")
-    here.say(f"{escape(dimension.source)}\n", whole=True)
+    here.say(escape(dimension.source), whole=True)
+    if dimension.page:
+        here.say(escape(dimension.page), whole=True)
+    here.say()
     for member in dimension.members:
         if member.niveau <= depth:
             here.say(_line(member), whole=True)
@@ -136,9 +160,16 @@ def add(
     here = session(context)
     if not (page or csv):
         raise ConfigurationError("add the dimension", on=name, got="no address", todo="Give --page URL or --csv FILE.")
+    name, file = dimension_name(name), Path(csv)
+    if csv and not urlsplit(csv).scheme and file.is_file():
+        # a file that is here can be judged at once
+        rows = csv_file.parse(file.read_bytes(), on=f"{name} ({file})")
+        hierarchy.dimension(name, name, rows, source=str(file), skip_blank=skip_blank)
     path = here.settings.home / registry.FILE_NAME
     source = registry.add(path, name, page=page, csv=csv, skip_blank=skip_blank)
     here.say(f"Added {source.name} to {escape(str(path))}", whole=True)
+    if name in registry.BUILT_IN:
+        here.say(f"It is a built-in name: this address goes before it until [bold]{here.command} dims remove {name}[/]")
     here.say(f"Fetch it: [bold]{here.command} dims sync {source.name}[/]")
 
 
@@ -149,14 +180,36 @@ def remove(context: typer.Context, name: _Name) -> None:
     name = dimension_name(name)
     with open_warehouse(here.settings) as warehouse:
         sources = open_context(here.settings, warehouse.url)
+        _refuse_linked(here, sources, name)
         with contextlib.closing(postgres.connect(sources.warehouse, "dims remove")) as connection:
             dropped = DimTables(connection).drop(name)
         forgotten = sources.library.store.remove(name)
         known = registry.remove(here.settings.home / registry.FILE_NAME, name)
         if not (dropped or forgotten or known):
             raise _unknown(here, sources, name)
+        # what the registry says of it from now on: nothing, or what is built in
+        sources = open_context(here.settings, warehouse.url)
         here.say(f"Removed {name}.")
-        refresh(here, here.settings, warehouse, sources)
+        if name in sources.library.sources:
+            here.say(f"It is built in, and comes back with: [bold]{here.command} dims sync {name}[/]")
+        problems = _follow_up(here, here.settings, warehouse, sources)
+    raise typer.Exit(1 if problems else 0)
+
+
+def _refuse_linked(here: Session, sources: ContextSources, name: str) -> None:
+    """Links by hand are people's word: they are not made to point at nothing."""
+    found = []
+    for path in sorted(sources.links_dir.glob("[!_.]*.json")):
+        links = link_file.read(path)
+        found += [(path.stem, one.column) for one in links if one.dimension == name and one.made_by is MadeBy.HAND]
+    if found:
+        table, column = found[0]
+        raise InvalidLink(
+            "remove the dimension",
+            on=name,
+            got=f"linked by hand to it: {', '.join(f'{table} {column}' for table, column in found)}",
+            todo=f"Nothing was removed. Unlink first: {here.command} links remove {table} {column}",
+        )
 
 
 def held(here: Session, sources: ContextSources, name: str) -> Dimension:
@@ -173,18 +226,22 @@ def held(here: Session, sources: ContextSources, name: str) -> Dimension:
 
 def _unknown(here: Session, sources: ContextSources, name: str) -> UnknownDimension:
     known = name in sources.library.sources
+    near = likeness.nearest(name, sorted({*sources.library.store.names(), *_known(here, sources)}))
+    none = "there is none of that name" + (f"; near: {', '.join(near[:3])}" if near else "")
     return UnknownDimension(
         "find the dimension",
         on=name,
-        got="it is not held" if known else "there is no such classification",
+        got="it is not held" if known else none,
         todo=f"{here.command} dims sync {name}" if known else f"See what there is: {here.command} dims list",
     )
 
 
 def _known(here: Session, sources: ContextSources) -> list[str]:
-    """Names whose address is known; the demo's publisher has some of them."""
+    """Names whose address is known; the simulated publisher has some of them, besides people's own."""
     known = set(sources.library.sources)
-    return sorted(known & simulated() if here.demo else known)
+    if here.settings.dst_api_url == SIMULATOR:
+        known -= registry.BUILT_IN.keys() - simulated()
+    return sorted(known)
 
 
 def simulated() -> set[str]:

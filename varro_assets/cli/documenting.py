@@ -22,9 +22,10 @@ from varro_assets.context.geo_layers import FOLDER as LAYERS_FOLDER
 from varro_assets.context.sources import ContextSources, open_context
 from varro_assets.engine import postgres
 from varro_assets.engine.provision import Warehouse
-from varro_assets.errors import VarroError
+from varro_assets.errors import UnknownTable, VarroError
 from varro_assets.settings import Settings
 from varro_assets.statbank import models
+from varro_assets.statbank.catalog import Catalogue
 from varro_assets.warehouse import open_warehouse
 
 _Tables = Annotated[list[str] | None, typer.Argument(help="Table ids; none = every held table.", metavar="TABLE")]
@@ -34,7 +35,7 @@ def document(
     context: typer.Context,
     tables: _Tables = None,
     everything: Annotated[
-        bool, typer.Option("--all", help="Also look at tables where nothing seems to have changed.")
+        bool, typer.Option("--all", help="Also look at tables where nothing has changed, as at those that are named.")
     ] = False,
     layers: Annotated[bool, typer.Option("--maps", help="Also fetch boundaries and make the map layers anew.")] = False,
 ) -> None:
@@ -47,9 +48,33 @@ def document(
     only = [models.table_id(table) for table in tables] if tables else None
     with here.publisher() as settings, open_warehouse(settings) as warehouse:
         sources = open_context(settings, warehouse.url, on_retry=here.errors.print)
+        _refuse_unheld(here, sources, only or ())
         problems = make_layers(here, sources) if layers else 0
-        report = refresh(here, settings, warehouse, sources, only=only, everything=everything)
+        # who names a table wants to hear of it
+        report = refresh(here, settings, warehouse, sources, only=only, everything=everything or bool(only))
     raise typer.Exit(1 if problems or report.problems else 0)
+
+
+def _refuse_unheld(here: Session, sources: ContextSources, tables: Collection[str]) -> None:
+    catalogue = sources.catalogue.read()
+    if catalogue is None:
+        todo = f"They come with a table: {here.command} follow TABLE, {here.command} sync"
+        raise UnknownTable("write documents", on=str(sources.folder), got="no table is held yet", todo=todo)
+    if not tables:
+        return
+    with contextlib.closing(postgres.connect(sources.warehouse, "document")) as connection:
+        held = holdings.holdings(connection, tables)
+    for table in tables:
+        if table not in held:
+            raise not_held(here, catalogue, "document", table)
+
+
+def not_held(here: Session, catalogue: Catalogue, tried: str, table: str) -> UnknownTable:
+    """The error for a table of which nothing is in the warehouse."""
+    if table in catalogue.entries:
+        todo = f"Bring it in: {here.command} follow {table}, {here.command} sync {table}"
+        return UnknownTable(tried, on=table, got="it is not held", todo=todo)
+    return UnknownTable(tried, on=table, got="there is no such table", todo=f"Find it with: {here.command} search WORD")
 
 
 def refresh(
@@ -80,19 +105,18 @@ def refresh(
             sources,
             only=only,
             everything=everything,
-            touched=touched,
             on_count=lambda count: progress.update(task, total=count),
             on_table=lambda table: progress.update(task, advance=1, table=table),
         )
     if report.tables or touched:
         _index_layers(sources, report)
-    _say(here, report, watch, sources)
-    if any(done.changed for done in report.tables):
+    _say(here, report, watch)
+    if report.changed or touched:
         # imported here: Dagster takes seconds to import, which no other command shall pay
         from varro_assets.cli import runs
 
         with here.dagster_environment(settings, warehouse):
-            runs.report_documents(report.tables)
+            runs.report_documents(sources, report.tables)
     return report
 
 
@@ -134,12 +158,11 @@ def _index_layers(sources: ContextSources, report: DocumentsReport) -> None:
         report.problems[LAYERS_FOLDER] = str(error)
 
 
-def _say(here: Session, report: DocumentsReport, watch: Stopwatch, sources: ContextSources) -> None:
+def _say(here: Session, report: DocumentsReport, watch: Stopwatch) -> None:
     changed = counted(len(report.changed), "file")
-    here.say(
-        f"Documents of {counted(report.held, 'table')}: {changed} written in {watch.seconds:.1f} s, the rest as they"
-        f" were. Begin at {escape(str(sources.folder / 'subjects' / 'index.md'))}",
-        whole=True,
-    )
+    done = f"{changed} written in {watch.seconds:.1f} s, the rest as they were" if report.changed else "as they were"
+    here.say(f"Documents of {counted(report.held, 'table')}: {done}. Read them: [bold]{here.command} docs[/]")
+    for remark in report.remarks:
+        here.say(f"[yellow]{escape(remark)}[/]", whole=True)
     for on, problem in report.problems.items():
         here.say(f"[red]{escape(on)}[/]: {escape(problem)}", whole=True)

@@ -79,13 +79,13 @@ def unfollow(
     context: typer.Context,
     entries: Annotated[list[str], typer.Argument(help="Entries as they stand in varro.toml.", metavar="ENTRY")],
 ) -> None:
-    """Stop following. What is held stays: the parquet files and the Postgres tables."""
+    """Stop following. What is held stays: the parquet files, the Postgres tables, links and documents."""
     here = session(context)
     spelled = [entry if entry.lower().startswith(follow_file.SUBJECT) else entry.upper() for entry in entries]
     _added, removed = follow_file.change(here.settings.follow_file, remove=spelled)
     missing = [entry for entry in spelled if entry not in removed]
     if removed:
-        here.say(f"No longer followed: {', '.join(removed)}. What is held of them stays.")
+        here.say(f"No longer followed: {', '.join(removed)}. What is held of them stays, documents too.")
     if missing:
         here.say(f"[yellow]Not an entry of {here.settings.follow_file}: {', '.join(missing)}[/]")
         raise typer.Exit(1)

@@ -12,9 +12,10 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
-from varro_assets.cli.documenting import refresh
+from varro_assets.cli.dims import held
+from varro_assets.cli.documenting import not_held, refresh
+from varro_assets.cli.lookup import print_table
 from varro_assets.cli.progress import counted
 from varro_assets.cli.session import Session, session
 from varro_assets.context import document_check, holdings, snapshot, table_documents
@@ -22,19 +23,22 @@ from varro_assets.context.cards import TableCard, fact_columns
 from varro_assets.context.holdings import Holding
 from varro_assets.context.snapshot import Snapshot
 from varro_assets.context.sources import ContextSources, open_context
-from varro_assets.dimensions import link_file
+from varro_assets.dimensions import link_check, link_file
 from varro_assets.dimensions.models import FactColumn, Link, MadeBy, MatchType, dimension_name
 from varro_assets.engine import postgres
 from varro_assets.engine.postgres import Connection
 from varro_assets.engine.provision import Warehouse
-from varro_assets.errors import InvalidLink, UnknownTable, VarroError
-from varro_assets.statbank import models
+from varro_assets.errors import ConfigurationError, InvalidLink, UnknownTable, VarroError
+from varro_assets.statbank import facts
+from varro_assets.statbank.models import TableInfo, table_id
 from varro_assets.warehouse import open_warehouse
 
 app = typer.Typer(help="Links: which column of which table joins which dimension.", no_args_is_help=True)
 _Table = Annotated[str, typer.Argument(help="Table id.", metavar="TABLE")]
 _Column = Annotated[str, typer.Argument(help="Column or variable, such as omrade or OMRÅDE.", metavar="COLUMN")]
 _SHOWN = 12
+_FEW = 4
+_AUDIT = ("table", "column", "dimension", "match", "coverage", "levels", "score", "made by", "lacking")
 
 
 @dataclass(frozen=True)
@@ -49,12 +53,16 @@ class _Desk:
     held: dict[str, Holding]
 
     def table(self, name: str) -> Holding:
-        table = models.table_id(name)
+        table = table_id(name)
         if table not in self.held:
-            raise UnknownTable(
-                "look at the links of", on=table, got="it is not held", todo=f"{self.here.command} sync {table}"
-            )
+            raise not_held(self.here, self.taken.catalogue, "look at the links of", table)
         return self.held[table]
+
+    def column(self, table: str, name: str) -> tuple[TableInfo, tuple[FactColumn, ...], FactColumn]:
+        """A table's description, its columns, and the one of that name."""
+        info = table_documents.describe(self.sources, self.table(table).table)
+        columns = fact_columns(info)
+        return info, columns, _column(info.id, columns, name)
 
     def card(self, name: str) -> TableCard:
         return table_documents.gather(self.sources, self.taken, self.table(name))
@@ -65,6 +73,9 @@ def _desk(context: typer.Context) -> Iterator[_Desk]:
     here = session(context)
     with open_warehouse(here.settings) as warehouse:
         sources = open_context(here.settings, warehouse.url)
+        if sources.catalogue.read() is None:
+            todo = f"They come with a table: {here.command} follow TABLE, {here.command} sync"
+            raise UnknownTable("look at links", on=str(sources.links_dir), got="no table is held yet", todo=todo)
         with contextlib.closing(postgres.connect(sources.warehouse, "links")) as connection:
             taken = snapshot.take(sources, connection)
             yield _Desk(here, warehouse, sources, connection, taken, holdings.holdings(connection))
@@ -111,7 +122,9 @@ def _say_link(here: Session, name: str, link: Link) -> None:
             f"  lacking   {escape(', '.join(missing))}{' ...' if len(link.unmatched) > _SHOWN else ''}", whole=True
         )
     made = "by hand" if link.made_by is MadeBy.HAND else f"score {link.score:.2f}"
-    here.say(f"  why       {made}: {escape('; '.join(link.reasons) or '-')}", whole=True)
+    # "made by hand" is all that a link by hand has for a reason
+    reasons = "" if link.made_by is MadeBy.HAND else escape(f": {'; '.join(link.reasons)}")
+    here.say(f"  why       {made}{reasons}", whole=True)
     if link.note:
         here.say(f"  note      {escape(link.note)}", whole=True)
 
@@ -123,7 +136,7 @@ def check(
 ) -> None:
     """Run every join on the database and say whether it does what its link states. Exit code 1 if one does not."""
     with _desk(context) as desk:
-        wanted = [models.table_id(table) for table in tables] if tables else sorted(desk.held)
+        wanted = [desk.table(table).table for table in dict.fromkeys(tables)] if tables else sorted(desk.held)
         failed = sum([_check(desk, table) for table in wanted])
         desk.here.say(f"\n{counted(len(wanted), 'table')}, {failed or 'none'} with a link that does not hold.")
     raise typer.Exit(1 if failed else 0)
@@ -154,32 +167,48 @@ def set_link(
     ] = "",
     note: Annotated[str, typer.Option(help="For whoever reads the documents.")] = "",
 ) -> None:
-    """Link a column by hand. It wins over what is proposed, and survives regeneration."""
+    """Link a column by hand. It wins over what is proposed, and survives regeneration.
+
+    The join is run on the database first; one that joins no code is refused.
+    """
     with _desk(context) as desk:
-        info = table_documents.describe(desk.sources, desk.table(table).table)
-        columns = fact_columns(info)
+        info, columns, found = desk.column(table, column)
+        known = held(desk.here, desk.sources, dimension_name(dimension))
         made = link_file.by_hand(
-            _column(info.id, columns, column).variable,
-            dimension_name(dimension),
+            found.variable,
+            known.name,
             columns,
             desk.taken.dimensions,
-            on=str(link_file.path_of(desk.sources.links_dir, info.id)),
+            on=info.id,
             join_override=join or None,
             note=note,
         )
+        finding = link_check.check(desk.connection, made, facts.relation_name(info.id), found.name)
+        if not finding.joined:
+            some = ", ".join(f"{code.id} {code.text}" for code in found.codes[:_FEW])
+            raise InvalidLink(
+                "link",
+                on=f"{info.id} {found.name} to dim.{known.name}",
+                got=f"by {made.join} no code joins; codes are {some}, those of the dimension"
+                f" {', '.join(f'{member.kode} {member.titel}' for member in known.members[:_FEW])}",
+                todo="Nothing was changed. Give the condition that joins them: --join 'SUBSTR(column, 2) = kode'",
+            )
+        if not made.levels:
+            made = link_check.stated(finding, known)
         link_file.set_by_hand(desk.sources.links_dir, info.id, made, columns)
+        _say_link(desk.here, found.name, made)
+        for problem in finding.problems:
+            desk.here.say(f"  [yellow]but       {escape(problem)}[/]", whole=True)
         _after(desk, info.id)
-        _say_link(desk.here, made.column, made)
 
 
 @app.command()
 def remove(context: typer.Context, table: _Table, column: _Column) -> None:
     """Unlink a column for good: none will be proposed for it until it is set by hand."""
     with _desk(context) as desk:
-        info = table_documents.describe(desk.sources, desk.table(table).table)
-        found = _column(info.id, fact_columns(info), column)
+        info, _columns, found = desk.column(table, column)
         was = link_file.remove(desk.sources.links_dir, info.id, found.variable)
-        desk.here.say(f"{info.id} {found.variable}: {'unlinked' if was else 'had no link'}, and stays so.")
+        desk.here.say(f"{info.id} {found.name}: {'unlinked' if was else 'had no link'}, and stays so.")
         _after(desk, info.id)
 
 
@@ -192,29 +221,39 @@ def audit(
     with _desk(context) as desk:
         wanted = desk.held
         if subject:
-            below = desk.taken.catalogue.tables_by_subject.get(subject.strip().strip("/").lower(), set())
+            below = desk.taken.catalogue.tables_by_subject.get(subject.strip().strip("/").lower())
+            if below is None:
+                raise ConfigurationError(
+                    "list the links of subject",
+                    on=subject,
+                    got="there is no such subject",
+                    todo="Give its id, or its path as in: Borgere/Befolkning",
+                )
             wanted = {table: holding for table, holding in desk.held.items() if table in below}
         rows = []
         for table in wanted:
             try:
                 rows += [(table, column) for column in desk.card(table).columns]
             except VarroError as error:
-                desk.here.say(f"[bold]{table}[/]  [red]{escape(str(error))}[/]", whole=True)
-        shown = Table(box=None, pad_edge=False, header_style="bold")
-        for heading in ("table", "column", "dimension", "match", "coverage", "levels", "score", "made by", "lacking"):
-            shown.add_column(heading, justify="right" if heading in {"coverage", "score"} else "left")
-        for table, one in sorted(rows, key=lambda row: (row[1].link.score if row[1].link else 2.0, row[0])):
-            if one.link is not None:
-                shown.add_row(
-                    *(table, one.name, one.link.dimension, str(one.link.match_type), f"{one.link.coverage:.0%}"),
-                    *(", ".join(map(str, one.link.levels)), f"{one.link.score:.2f}", str(one.link.made_by)),
-                    escape(", ".join(missing.code for missing in one.link.unmatched[:_SHOWN])),
-                )
-        desk.here.console.print(shown)
+                desk.here.errors.print(f"[bold]{table}[/]  [red]{escape(str(error))}[/]", soft_wrap=True)
+        linked = [(table, one.name, one.link) for table, one in rows if one.link is not None]
+        linked.sort(key=lambda row: (row[2].score, row[2].coverage, row[0]))
+        if linked:
+            print_table(desk.here, _AUDIT, [_audited(*row) for row in linked], right=("coverage", "score"))
         unlinked = [f"{table}.{one.name}" for table, one in rows if one.link is None and one.kind == "category"]
-        desk.here.say(
-            f"\nCategories that join nothing ({len(unlinked)}): {escape(', '.join(unlinked) or 'none')}", whole=True
+        desk.here.errors.print(
+            f"\n{counted(len(wanted), 'table')}. Categories that join nothing ({len(unlinked)}):"
+            f" {escape(', '.join(unlinked) or 'none')}",
+            soft_wrap=not desk.here.errors.is_terminal,
         )
+
+
+def _audited(table: str, column: str, link: Link) -> list[str]:
+    lacking = ", ".join(missing.code for missing in link.unmatched[:_SHOWN])
+    more = ", ..." if len(link.unmatched) > _SHOWN else ""
+    levels, coverage = ", ".join(map(str, link.levels)), f"{link.coverage:.0%}"
+    made = [str(link.match_type), coverage, levels, f"{link.score:.2f}", str(link.made_by)]
+    return [table, column, link.dimension, *made, lacking + more]
 
 
 def _column(table: str, columns: tuple[FactColumn, ...], name: str) -> FactColumn:

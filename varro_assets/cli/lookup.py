@@ -11,7 +11,7 @@ import json
 import math
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
@@ -65,7 +65,7 @@ def values(
         raise typer.Exit(1)
     cells = [_cells(row) for row in found[:limit]]
     shown = [at for at in range(len(_HEADINGS)) if at < _ALWAYS or any(row[at] for row in cells)]
-    _print(here, [_HEADINGS[at] for at in shown], [[row[at] for at in shown] for row in cells])
+    print_table(here, [_HEADINGS[at] for at in shown], [[row[at] for at in shown] for row in cells])
     if len(found) > limit:
         here.errors.print(f"Showing {limit}; --limit shows more, --match finds.")
 
@@ -145,7 +145,7 @@ def sql(
         for row in (result.columns, *result.rows):
             typer.echo(",".join(map(_csv_cell, row)))
     else:
-        _print(here, result.columns, [[_shown(here, cell) for cell in row] for row in result.rows])
+        print_table(here, result.columns, [[_shown(here, cell) for cell in row] for row in result.rows])
     _warn(here, result)
 
 
@@ -206,14 +206,24 @@ def _json_cell(cell: Cell) -> str | int | float | bool | None:
 # -- printing --------------------------------------------------------------------------------------------------------
 
 
-def _print(here: Session, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def print_table(
+    here: Session, headings: Sequence[str], rows: Sequence[Sequence[str]], *, right: Collection[str] = ()
+) -> None:
+    """Print plain texts: a table on a terminal, lines of tab-separated cells in a pipe.
+
+    Args:
+        here: where.
+        headings: of the columns.
+        rows: a text for each.
+        right: headings of columns of numbers.
+    """
     if not here.console.is_terminal:
         for row in (headings, *rows):
             typer.echo("\t".join(re.sub(r"[\t\r\n]", " ", cell) for cell in row))
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in headings:
-        table.add_column(escape(heading), overflow="fold")
+        table.add_column(escape(heading), overflow="fold", justify="right" if heading in right else "left")
     for row in rows:
         table.add_row(*map(escape, row))
     here.console.print(table)

@@ -57,12 +57,14 @@ def demo(context: typer.Context) -> None:
             raise typer.Exit(1)
         if work:
             from varro_assets.cli.running import run_all
+            from varro_assets.cli.runs import report_documents
 
             here.say()
             with here.dagster_environment(settings, warehouse):
                 failed = run_all(here, settings, warehouse, sources, poll.catalogue, work, Wish())
-            if failed or documenting.make_layers(here, context_sources):
-                raise typer.Exit(1)
+                if failed or documenting.make_layers(here, context_sources):
+                    raise typer.Exit(1)
+                report_documents(context_sources)
         else:
             syncing.say_nothing_due(here, states, sources)
         _say_sample(here, warehouse)

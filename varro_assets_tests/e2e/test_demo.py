@@ -30,12 +30,13 @@ def test_it_syncs_every_table_and_shows_a_result(first: str) -> None:
     assert "270,763 rows in" in first
     for region in ("Hovedstaden", "Sjælland", "Syddanmark", "Midtjylland", "Nordjylland"):
         assert f"Region {region}" in first
-    for command in ("varro --demo up", "varro --demo psql", "varro --demo show FOLK1A", "varro search befolkning"):
+    for command in ("varro --demo up", "varro --demo psql", "varro --demo docs FOLK1A", "varro search befolkning"):
         assert command in first
 
 
 def test_what_is_to_be_copied_is_not_broken_over_lines(first: str, home: Home) -> None:
-    assert f"Parquet: {home.folder}/data/demo/data/dst/statbank_tables\n" in first
+    assert f" {home.folder}/data/demo/data/dst/statbank_tables\n" in first
+    assert f"Documents: {home.folder}/data/demo/context\n" in first
     assert " WHERE f.tid = (SELECT max(tid) FROM fact.folk1a)\n" in first
 
 
@@ -61,6 +62,17 @@ def test_the_results_can_be_asked_read_only(first: str, home: Home) -> None:
     assert "20 of 20" in first
     assert "253582" in home.good("--demo", "psql", "-c", "SELECT count(*) FROM fact.folk1a")
     assert home("--demo", "psql", "-c", "DROP TABLE fact.folk1a").returncode != 0
+
+
+def test_what_it_means_can_be_read_and_looked_up(first: str, home: Home) -> None:
+    assert "20 of 20" in first
+    assert "omrade: join dim.nuts on omrade=kode" in home.good("--demo", "docs", "FOLK1A")
+    assert "joins      dim.nuts on f.omrade = d.kode (exact)" in home.good("--demo", "show", "FOLK1A")
+    assert "101\tKøbenhavn\t3" in home.good("--demo", "values", "FOLK1A", "omrade", "--match", "kobenhavn")
+    assert "none with a link that does not hold" in home.good("--demo", "links", "check")
+    query = "SELECT d.titel FROM dim.nuts d WHERE d.niveau = 1 ORDER BY d.kode LIMIT 1"
+    assert home.good("--demo", "sql", query) == "titel\nRegion Nordjylland\n"
+    assert "Documents of 20 tables: as they were." in home.good("--demo", "document", "--all")
 
 
 def test_all_is_well(first: str, home: Home) -> None:

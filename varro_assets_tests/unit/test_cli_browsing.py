@@ -156,7 +156,7 @@ def test_the_estimate_tells_the_time_that_pacing_takes(varro: Varro, monkeypatch
 def test_unfollow_keeps_what_is_held(varro: Varro) -> None:
     varro.good("sync")
     said = varro.good("unfollow", "kord1")
-    assert "No longer followed: KORD1. What is held of them stays." in said.words
+    assert "No longer followed: KORD1. What is held of them stays, documents too." in said.words
     assert _followed(varro) == []
     assert varro.query("SELECT count(*) FROM fact.kord1") == [(40,)]
 
