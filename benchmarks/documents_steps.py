@@ -21,7 +21,7 @@ from benchmarks.documents_home import settings
 from varro_assets.context import dimension_documents, documents, holdings, snapshot, subject_documents, table_documents
 from varro_assets.context.cards import fact_columns
 from varro_assets.context.sources import ContextSources, open_context
-from varro_assets.dimensions.linking import Linker
+from varro_assets.dimensions.links.linking import Linker
 from varro_assets.engine import postgres
 from varro_assets.settings import Settings
 from varro_assets.simulator import Universe

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from varro_assets.dimensions.linking import Linker
+from varro_assets.dimensions.links.linking import Linker
 from varro_assets.dimensions.models import Code, Dimension, FactColumn, Member
 from varro_assets.statbank.facts import column_name
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from varro_assets.context.cards import TableCard, card, fact_columns
 from varro_assets.context.places import DocumentPaths
-from varro_assets.dimensions.linking import measured
+from varro_assets.dimensions.links.linking import measured
+from varro_assets.dimensions.links.normalisation import named
 from varro_assets.dimensions.models import Dimension, Link, Member
-from varro_assets.dimensions.normalisation import named
 from varro_assets.statbank.catalog import Place
 from varro_assets.statbank.models import TableInfo
 

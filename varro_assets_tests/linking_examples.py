@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from varro_assets.dimensions import hierarchy
+from varro_assets.dimensions.classifications import hierarchy
+from varro_assets.dimensions.classifications.published import PublishedRow
 from varro_assets.dimensions.models import Code, Dimension, FactColumn
-from varro_assets.dimensions.published import PublishedRow
 from varro_assets.simulator import Universe
 from varro_assets.simulator.cube import Dimension as Variable
 from varro_assets.statbank.facts import column_name

@@ -44,10 +44,10 @@ EXCEPTIONS = {
     ("context.sources", "settings"): "as statbank.sources",
 }
 SLOW_TO_LOAD = {
-    "context.map_layers": "geopandas",
-    "context.query_rules": "sqlglot",
-    "dimensions.join_condition": "sqlglot",
-    "dimensions.publisher": "bs4",
+    "context.maps.map_layers": "geopandas",
+    "context.asking.query_rules": "sqlglot",
+    "dimensions.links.join_condition": "sqlglot",
+    "dimensions.classifications.publisher": "bs4",
 }
 """Modules that take a tenth of a second or more to load, for this library: imported only where they are used."""
 LAUNCHING = {"cli.runs"}

@@ -19,7 +19,7 @@ from rich.table import Table
 from varro_assets.cli.progress import number, size
 from varro_assets.cli.session import Session, session
 from varro_assets.context.places import FACTS
-from varro_assets.dimensions import link_file
+from varro_assets.dimensions.links import link_file
 from varro_assets.engine import periods, postgres
 from varro_assets.errors import InvalidLink, UnknownTable
 from varro_assets.settings import Settings

@@ -17,10 +17,12 @@ from varro_assets.cli.documenting import refresh
 from varro_assets.cli.lookup import print_table
 from varro_assets.cli.progress import counted, number
 from varro_assets.cli.session import Session, session
-from varro_assets.context import dimension_documents, likeness
+from varro_assets.context import dimension_documents
+from varro_assets.context.asking import likeness
 from varro_assets.context.sources import ContextSources, open_context
-from varro_assets.dimensions import csv_file, hierarchy, link_file, registry
+from varro_assets.dimensions.classifications import csv_file, hierarchy, registry
 from varro_assets.dimensions.dim_table import DimTables
+from varro_assets.dimensions.links import link_file
 from varro_assets.dimensions.models import Dimension, MadeBy, Member, dimension_name
 from varro_assets.engine import postgres
 from varro_assets.engine.provision import Warehouse

@@ -17,8 +17,8 @@ from varro_assets.cli.progress import Stopwatch, counted
 from varro_assets.cli.session import Session, session
 from varro_assets.context import documents, holdings, snapshot
 from varro_assets.context.documents import DocumentsReport
-from varro_assets.context.geo_layers import DEFAULT
-from varro_assets.context.geo_layers import FOLDER as LAYERS_FOLDER
+from varro_assets.context.maps.geo_layers import DEFAULT
+from varro_assets.context.maps.geo_layers import FOLDER as LAYERS_FOLDER
 from varro_assets.context.sources import ContextSources, open_context
 from varro_assets.engine import postgres
 from varro_assets.engine.provision import Warehouse
@@ -123,7 +123,7 @@ def refresh(
 def make_layers(here: Session, sources: ContextSources) -> int:
     """Fetch boundaries and make the map layers, saying a line for each; returns how many could not be made."""
     # imported here, as below: geopandas takes a second, which no other command shall pay
-    from varro_assets.context import map_layers
+    from varro_assets.context.maps import map_layers
 
     failed = 0
     with contextlib.closing(postgres.connect(sources.warehouse, "map layers")) as connection:
@@ -148,7 +148,7 @@ def make_layers(here: Session, sources: ContextSources) -> int:
 def _index_layers(sources: ContextSources, report: DocumentsReport) -> None:
     if not any((sources.folder / LAYERS_FOLDER).glob("*.parquet")):
         return
-    from varro_assets.context import map_layers
+    from varro_assets.context.maps import map_layers
 
     try:
         with contextlib.closing(postgres.connect(sources.warehouse, "map layers")) as connection:

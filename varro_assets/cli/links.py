@@ -23,7 +23,7 @@ from varro_assets.context.cards import TableCard, fact_columns
 from varro_assets.context.holdings import Holding
 from varro_assets.context.snapshot import Snapshot
 from varro_assets.context.sources import ContextSources, open_context
-from varro_assets.dimensions import link_check, link_file
+from varro_assets.dimensions.links import link_check, link_file
 from varro_assets.dimensions.models import FactColumn, Link, MadeBy, MatchType, dimension_name
 from varro_assets.engine import postgres
 from varro_assets.engine.postgres import Connection

@@ -21,9 +21,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from varro_assets.cli.session import Session, session
-from varro_assets.context import likeness, lookup, queries
-from varro_assets.context.lookup import ValueRow
-from varro_assets.context.queries import LONGEST_CELL, Cell, Result
+from varro_assets.context.asking import likeness, lookup, queries
+from varro_assets.context.asking.lookup import ValueRow
+from varro_assets.context.asking.queries import LONGEST_CELL, Cell, Result
 from varro_assets.engine import postgres
 from varro_assets.errors import UnknownDocument
 from varro_assets.warehouse import open_warehouse

@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from varro_assets.context.code_lives import Lives
-from varro_assets.context.lines import folded
-from varro_assets.context.number_words import MIXED_UNIT, bracketed, is_rate, is_rate_label, is_stock
 from varro_assets.context.places import DocumentPaths
-from varro_assets.dimensions.column_kinds import ColumnKind, is_unit, kind_of
+from varro_assets.context.text.lines import folded
+from varro_assets.context.text.number_words import MIXED_UNIT, bracketed, is_rate, is_rate_label, is_stock
+from varro_assets.dimensions.links.column_kinds import ColumnKind, is_unit, kind_of
+from varro_assets.dimensions.links.overlaps import Overlap, overlaps
+from varro_assets.dimensions.links.totals import totals
 from varro_assets.dimensions.models import Code, Dimension, FactColumn, Link
-from varro_assets.dimensions.overlaps import Overlap, overlaps
-from varro_assets.dimensions.totals import totals
 from varro_assets.engine import periods
 from varro_assets.engine.periods import Frequency, TidType
 from varro_assets.statbank import facts

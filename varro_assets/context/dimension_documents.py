@@ -11,15 +11,16 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from varro_assets.context import column_values, dim_doc, doc_file, examples, holdings, page_record, table_documents
+from varro_assets.context import column_values, doc_file, holdings, page_record, table_documents
 from varro_assets.context.cards import TableCard, fact_columns
-from varro_assets.context.dim_doc import Joining
 from varro_assets.context.holdings import EDITION, Holding
 from varro_assets.context.page_record import Written
 from varro_assets.context.places import DIMENSIONS, dim_path
 from varro_assets.context.snapshot import Snapshot
 from varro_assets.context.sources import ContextSources
 from varro_assets.context.table_documents import Leftovers
+from varro_assets.context.text import dim_doc, examples
+from varro_assets.context.text.dim_doc import Joining
 from varro_assets.dimensions import supply
 from varro_assets.dimensions.models import Dimension, FactColumn
 from varro_assets.engine import postgres

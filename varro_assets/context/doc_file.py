@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from varro_assets.context.lines import NOTES, STAMP
+from varro_assets.context.text.lines import NOTES, STAMP
 from varro_assets.engine.disk import fsync
 from varro_assets.engine.files import write_bytes
 from varro_assets.errors import HandEdited, NotesConflict

@@ -14,8 +14,8 @@ from varro_assets.context import doc_file
 from varro_assets.context.cards import TableCard
 from varro_assets.context.sources import ContextSources
 from varro_assets.context.table_documents import TableReport
-from varro_assets.dimensions import link_check
-from varro_assets.dimensions.link_check import LinkFinding
+from varro_assets.dimensions.links import link_check
+from varro_assets.dimensions.links.link_check import LinkFinding
 from varro_assets.engine import postgres
 from varro_assets.engine.postgres import Connection
 from varro_assets.statbank import facts

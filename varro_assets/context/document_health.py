@@ -15,8 +15,8 @@ from varro_assets.context.holdings import Holding
 from varro_assets.context.places import SUBJECTS, dim_path
 from varro_assets.context.snapshot import Snapshot
 from varro_assets.context.sources import ContextSources
-from varro_assets.dimensions import link_file
 from varro_assets.dimensions.dim_table import DimTables
+from varro_assets.dimensions.links import link_file
 from varro_assets.engine.postgres import Connection
 from varro_assets.errors import DatabaseUnavailable, HandEdited, VarroError
 from varro_assets.statbank import facts

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from varro_assets.context.places import FACTS, DocumentPaths
 from varro_assets.context.sources import ContextSources
-from varro_assets.dimensions import link_file
+from varro_assets.dimensions.links import link_file
 from varro_assets.dimensions.models import Dimension
 from varro_assets.engine.postgres import Connection
 from varro_assets.errors import ConfigurationError, InvalidLink

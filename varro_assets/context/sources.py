@@ -14,17 +14,17 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from varro_assets.dimensions import registry
+from varro_assets.dimensions.classifications import registry
+from varro_assets.dimensions.classifications.store import ClassificationStore
 from varro_assets.dimensions.library import Library
-from varro_assets.dimensions.linking import Linker
-from varro_assets.dimensions.store import ClassificationStore
+from varro_assets.dimensions.links.linking import Linker
 from varro_assets.engine.http import Pace, Session
 from varro_assets.engine.partitions import PartitionStore
 from varro_assets.settings import Settings
 from varro_assets.statbank.catalog import CatalogueFolder
 
 if TYPE_CHECKING:
-    from varro_assets.dimensions.publisher import Publisher
+    from varro_assets.dimensions.classifications.publisher import Publisher
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 SIMULATED = "https://simulator.example.org"
@@ -65,7 +65,7 @@ class ContextSources:
     def publisher(self) -> Publisher:
         """The site that publishes classifications."""
         # imported here: what reads web pages takes a tenth of a second to load
-        from varro_assets.dimensions.publisher import Publisher
+        from varro_assets.dimensions.classifications.publisher import Publisher
 
         return Publisher(self.session(self.site_url), self.site_url, self.called(self.site_url))
 

@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from varro_assets.context import doc_file, holdings, page_record, subject_page, table_documents
+from varro_assets.context import doc_file, holdings, page_record, table_documents
 from varro_assets.context.cards import TableCard
 from varro_assets.context.holdings import EDITION, Holding
 from varro_assets.context.page_record import Written
 from varro_assets.context.places import INDEX, SUBJECTS
 from varro_assets.context.snapshot import Snapshot
 from varro_assets.context.sources import ContextSources
+from varro_assets.context.text import subject_page
 from varro_assets.engine import locks
 from varro_assets.engine.postgres import Connection
 from varro_assets.errors import HandEdited, InvalidLink, NotesConflict, VarroError

@@ -10,22 +10,15 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from varro_assets.context import (
-    code_lives,
-    column_values,
-    doc_file,
-    examples,
-    fact_doc,
-    holdings,
-    table_links,
-)
+from varro_assets.context import code_lives, column_values, doc_file, holdings, table_links
 from varro_assets.context.cards import TableCard, card
-from varro_assets.context.examples import Example
 from varro_assets.context.holdings import Holding
 from varro_assets.context.places import FACTS
 from varro_assets.context.snapshot import Snapshot
 from varro_assets.context.sources import ContextSources
-from varro_assets.dimensions import link_check, link_file
+from varro_assets.context.text import examples, fact_doc
+from varro_assets.context.text.examples import Example
+from varro_assets.dimensions.links import link_check, link_file
 from varro_assets.dimensions.models import Link
 from varro_assets.engine import locks, postgres
 from varro_assets.engine.postgres import Connection

@@ -13,7 +13,8 @@ from pathlib import Path
 from varro_assets.context.cards import fact_columns
 from varro_assets.context.snapshot import Snapshot
 from varro_assets.context.sources import ContextSources
-from varro_assets.dimensions import link_file, supply
+from varro_assets.dimensions import supply
+from varro_assets.dimensions.links import link_file
 from varro_assets.dimensions.models import FactColumn, Link, MadeBy
 from varro_assets.errors import InvalidLink
 from varro_assets.statbank.models import TableInfo

@@ -31,7 +31,7 @@ from varro_assets.context.table_documents import TableReport
 from varro_assets.defs import keys
 from varro_assets.defs.failures import named_failures
 from varro_assets.defs.resources import ContextResource
-from varro_assets.dimensions import link_file
+from varro_assets.dimensions.links import link_file
 from varro_assets.dimensions.models import Link
 from varro_assets.engine import postgres
 from varro_assets.errors import DamagedPartition

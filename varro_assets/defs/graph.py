@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from dagster import AssetsDefinition, Definitions, in_process_executor
 
 from varro_assets import follow
-from varro_assets.context.geo_layers import DEFAULT, LAYERS
+from varro_assets.context.maps.geo_layers import DEFAULT, LAYERS
 from varro_assets.context.places import DocumentPaths
 from varro_assets.defs.catalogue import catalogue_asset
 from varro_assets.defs.dimensions import dimension_assets
@@ -20,7 +20,7 @@ from varro_assets.defs.pages import map_layer_assets, subject_pages
 from varro_assets.defs.resources import ContextResource, StatBankResource
 from varro_assets.defs.tables import table_assets
 from varro_assets.defs.watcher import Watcher
-from varro_assets.dimensions import registry
+from varro_assets.dimensions.classifications import registry
 from varro_assets.settings import Settings
 from varro_assets.statbank.catalog import Catalogue, CatalogueFolder
 

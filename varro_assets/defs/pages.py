@@ -20,7 +20,7 @@ from dagster import (
 )
 
 from varro_assets.context import holdings, snapshot, subject_documents
-from varro_assets.context.geo_layers import FOLDER, LAYERS
+from varro_assets.context.maps.geo_layers import FOLDER, LAYERS
 from varro_assets.context.places import SUBJECTS
 from varro_assets.defs import keys
 from varro_assets.defs.failures import named_failures
@@ -29,7 +29,7 @@ from varro_assets.engine import postgres
 from varro_assets.settings import Settings
 
 if TYPE_CHECKING:
-    from varro_assets.context.geo import LayerReport
+    from varro_assets.context.maps.geo import LayerReport
 
 GROUP = "documents"
 
@@ -96,7 +96,7 @@ def map_layer_assets(settings: Settings, layers: Sequence[str]) -> AssetsDefinit
             contextlib.closing(postgres.connect(sources.warehouse, "map layers")) as connection,
         ):
             # imported here: geopandas takes a third of a second to load, which every other run would pay
-            from varro_assets.context import map_layers
+            from varro_assets.context.maps import map_layers
 
             taken = snapshot.take(sources, connection)
             report = map_layers.write(sources, taken, layers)

@@ -12,7 +12,7 @@ from typing import Any
 
 from dagster import AssetKey, AssetMaterialization, DagsterInstance, MetadataValue
 
-from varro_assets.context.geo_layers import DEFAULT, FOLDER
+from varro_assets.context.maps.geo_layers import DEFAULT, FOLDER
 from varro_assets.context.places import SUBJECTS, dim_path
 from varro_assets.context.sources import ContextSources
 from varro_assets.defs import keys

@@ -13,7 +13,7 @@ import psycopg2
 import pyarrow as pa
 from psycopg2 import sql
 
-from varro_assets.dimensions import hierarchy
+from varro_assets.dimensions.classifications import hierarchy
 from varro_assets.dimensions.models import SCHEMA, Dimension, Member, dimension_name
 from varro_assets.engine import postgres
 from varro_assets.engine.copying import COPY_BUFFER, CsvStream

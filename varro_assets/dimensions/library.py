@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from varro_assets.dimensions import hierarchy
+from varro_assets.dimensions.classifications import hierarchy
+from varro_assets.dimensions.classifications.registry import Source
+from varro_assets.dimensions.classifications.store import Classification, ClassificationStore
 from varro_assets.dimensions.dim_table import DimTables
 from varro_assets.dimensions.models import Dimension
-from varro_assets.dimensions.registry import Source
-from varro_assets.dimensions.store import Classification, ClassificationStore
 from varro_assets.engine.postgres import Connection
 from varro_assets.errors import PermanentError, VarroError
 

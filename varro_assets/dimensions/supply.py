@@ -10,15 +10,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from varro_assets.dimensions import code_list
+from varro_assets.dimensions.classifications import code_list
+from varro_assets.dimensions.classifications.store import Classification
 from varro_assets.dimensions.library import Library, dimension_of
-from varro_assets.dimensions.linking import Linker
+from varro_assets.dimensions.links.linking import Linker
 from varro_assets.dimensions.models import Dimension, FactColumn
-from varro_assets.dimensions.store import Classification
 from varro_assets.errors import DamagedPartition, UnknownDimension, VarroError
 
 if TYPE_CHECKING:
-    from varro_assets.dimensions.publisher import Publisher
+    from varro_assets.dimensions.classifications.publisher import Publisher
 
 COVERED_FROM = 0.9
 """Share of a map's codes that a classification must have to make a dimension of the map itself superfluous."""

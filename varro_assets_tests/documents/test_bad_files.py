@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from varro_assets.context import column_values, doc_file, documents, examples, table_documents
+from varro_assets.context import column_values, doc_file, documents, table_documents
 from varro_assets.context.sources import open_context
+from varro_assets.context.text import examples
 from varro_assets.dimensions.dim_table import DimTables
 from varro_assets.engine import files, postgres
 from varro_assets.errors import StorageFull

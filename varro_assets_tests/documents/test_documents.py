@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import SecretStr
 
-from varro_assets.context import doc_file, documents, queries
+from varro_assets.context import doc_file, documents
+from varro_assets.context.asking import queries
 from varro_assets.context.sources import open_context
 from varro_assets_tests.documents.conftest import SMALL, Home, note
 

@@ -19,7 +19,8 @@ import pandas as pd
 import pytest
 from rapidfuzz import process
 
-from varro_assets.context import map_layers, snapshot
+from varro_assets.context import snapshot
+from varro_assets.context.maps import map_layers
 from varro_assets.engine import postgres
 from varro_assets_tests.documents.conftest import SMALL, Home
 

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from varro_assets.dimensions import dim_table, hierarchy
+from varro_assets.dimensions import dim_table
+from varro_assets.dimensions.classifications import hierarchy
+from varro_assets.dimensions.classifications.published import PublishedRow
 from varro_assets.dimensions.dim_table import DimTables
 from varro_assets.dimensions.models import Dimension, Member
-from varro_assets.dimensions.published import PublishedRow
 from varro_assets.engine import postgres
 from varro_assets.errors import ConfigurationError, DatabaseRefused, DatabaseUnavailable, InvalidHierarchy
 from varro_assets.warehouse import prepare

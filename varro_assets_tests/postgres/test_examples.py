@@ -11,9 +11,9 @@ from psycopg2 import sql
 from pydantic import SecretStr
 from sqlalchemy import create_engine, text
 
-from varro_assets.context import examples
 from varro_assets.context.cards import TableCard
-from varro_assets.context.examples import Example, dim_examples, fact_examples, verified
+from varro_assets.context.text import examples
+from varro_assets.context.text.examples import Example, dim_examples, fact_examples, verified
 from varro_assets.dimensions.dim_table import DimTables
 from varro_assets.engine import periods
 from varro_assets.engine.postgres import Connection, connect

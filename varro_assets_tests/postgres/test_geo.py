@@ -7,9 +7,9 @@ import contextlib
 import pandas as pd
 from pydantic import SecretStr
 
-from varro_assets.context.geo import build
-from varro_assets.context.geo_index import LayerPage, MapColumn, example_sql
-from varro_assets.context.geo_layers import layer
+from varro_assets.context.maps.geo import build
+from varro_assets.context.maps.geo_index import LayerPage, MapColumn, example_sql
+from varro_assets.context.maps.geo_layers import layer
 from varro_assets.engine import postgres
 from varro_assets.warehouse import prepare
 from varro_assets_tests.map_material import collection, feature, nuts, square

@@ -10,9 +10,9 @@ import pytest
 from psycopg2 import sql
 from pydantic import SecretStr
 
-from varro_assets.dimensions import link_check
 from varro_assets.dimensions.dim_table import DimTables
-from varro_assets.dimensions.linking import propose
+from varro_assets.dimensions.links import link_check
+from varro_assets.dimensions.links.linking import propose
 from varro_assets.dimensions.models import FactColumn, Link, MadeBy, MatchType, Unmatched
 from varro_assets.engine.postgres import Connection, connect, transaction
 from varro_assets.errors import DatabaseRefused, DatabaseUnavailable, InvalidLink

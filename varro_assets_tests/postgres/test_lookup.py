@@ -8,8 +8,9 @@ from collections.abc import Iterator
 import pytest
 from pydantic import SecretStr
 
-from varro_assets.context import code_lives, lookup
-from varro_assets.context.lookup import ValueRow
+from varro_assets.context import code_lives
+from varro_assets.context.asking import lookup
+from varro_assets.context.asking.lookup import ValueRow
 from varro_assets.dimensions.dim_table import DimTables
 from varro_assets.dimensions.models import Dimension, Member
 from varro_assets.engine import postgres

@@ -15,8 +15,8 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import make_url
 
-from varro_assets.context import queries, query_rules
-from varro_assets.context.queries import LONGEST_CELL, Result
+from varro_assets.context.asking import queries, query_rules
+from varro_assets.context.asking.queries import LONGEST_CELL, Result
 from varro_assets.engine import postgres
 from varro_assets.engine.server import Endpoint
 from varro_assets.errors import DatabaseRefused, QueryFailed, QueryRefused, QueryStopped, VarroError

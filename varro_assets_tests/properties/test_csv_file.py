@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from varro_assets.dimensions import csv_file
-from varro_assets.dimensions.published import PublishedRow
+from varro_assets.dimensions.classifications import csv_file
+from varro_assets.dimensions.classifications.published import PublishedRow
 from varro_assets.errors import UnexpectedResponse
 
 FEW = settings(max_examples=150, deadline=None)

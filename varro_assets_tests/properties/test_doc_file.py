@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from varro_assets.context import doc_file
-from varro_assets.context.lines import folded
 from varro_assets.context.places import LONGEST_PART, DocumentPaths, path_part
+from varro_assets.context.text.lines import folded
 from varro_assets.statbank.catalog import Place
 
 awkward = st.sampled_from(

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from varro_assets.dimensions import hierarchy
+from varro_assets.dimensions.classifications import hierarchy
+from varro_assets.dimensions.classifications.published import PublishedRow
 from varro_assets.dimensions.models import Member
-from varro_assets.dimensions.published import PublishedRow
 from varro_assets.errors import InvalidHierarchy
 
 FEW = settings(max_examples=100, deadline=None)

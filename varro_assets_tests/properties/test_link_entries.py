@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from varro_assets.dimensions import link_file
+from varro_assets.dimensions.links import link_file
 from varro_assets.dimensions.models import Link, MadeBy, MatchType, Unmatched
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from psycopg2 import sql
 from pydantic import SecretStr
 
-from varro_assets.dimensions.join_condition import checked_join, join_of
-from varro_assets.dimensions.normalisation import IDENTITY, NORMALISATIONS, Normalisation, named, prefixed, quoted
+from varro_assets.dimensions.links.join_condition import checked_join, join_of
+from varro_assets.dimensions.links.normalisation import IDENTITY, NORMALISATIONS, Normalisation, named, prefixed, quoted
 from varro_assets.engine.postgres import Connection, connect
 from varro_assets.errors import InvalidLink
 

@@ -8,8 +8,8 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from varro_assets.context.query_rules import judged
-from varro_assets.context.query_words import Kind, without_comments, words
+from varro_assets.context.asking.query_rules import judged
+from varro_assets.context.asking.query_words import Kind, without_comments, words
 from varro_assets.errors import QueryRefused
 
 _STRINGS = st.text(alphabet="a';-/*\\\"$é\n %:", max_size=12)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from varro_assets.dimensions import csv_file
+from varro_assets.dimensions.classifications import csv_file
+from varro_assets.dimensions.classifications.registry import BUILT_IN
+from varro_assets.dimensions.classifications.store import Classification, ClassificationStore
 from varro_assets.dimensions.library import dimension_of
-from varro_assets.dimensions.registry import BUILT_IN
-from varro_assets.dimensions.store import Classification, ClassificationStore
 
 GROUPS = {"1": 24, "2": 3, "3": 16, "4": 24, "5": 31}
 

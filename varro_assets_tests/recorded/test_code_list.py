@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from varro_assets.dimensions import code_list, hierarchy
+from varro_assets.dimensions.classifications import code_list, hierarchy
+from varro_assets.dimensions.classifications.published import PublishedRow
 from varro_assets.dimensions.models import Code, Dimension, FactColumn
-from varro_assets.dimensions.published import PublishedRow
 from varro_assets.statbank.models import TableInfo
 from varro_assets_tests.recorded.conftest import only
 

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import sqlglot
 
-from varro_assets.context import doc_file, fact_doc, subject_page
+from varro_assets.context import doc_file
 from varro_assets.context.cards import card, fact_columns
-from varro_assets.context.examples import fact_examples
 from varro_assets.context.places import DocumentPaths
-from varro_assets.dimensions import code_list, linking
+from varro_assets.context.text import fact_doc, subject_page
+from varro_assets.context.text.examples import fact_examples
+from varro_assets.dimensions.classifications import code_list
+from varro_assets.dimensions.links import linking
 from varro_assets.statbank.catalog import Catalogue
 from varro_assets.statbank.models import Subject
 from varro_assets_tests.recorded.conftest import only

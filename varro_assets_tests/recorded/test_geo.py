@@ -8,8 +8,8 @@ import geopandas as gpd
 import pytest
 import shapely
 
-from varro_assets.context.geo import build, write
-from varro_assets.context.geo_layers import layer
+from varro_assets.context.maps.geo import build, write
+from varro_assets.context.maps.geo_layers import layer
 from varro_assets.dimensions.models import Dimension, Member
 from varro_assets.simulator import boundaries
 from varro_assets.simulator.codelists import areas

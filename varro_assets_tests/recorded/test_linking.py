@@ -6,7 +6,7 @@ import csv
 import json
 from pathlib import Path
 
-from varro_assets.dimensions.linking import propose
+from varro_assets.dimensions.links.linking import propose
 from varro_assets.dimensions.models import Dimension, FactColumn, Link, MatchType, Unmatched
 from varro_assets.statbank import models
 from varro_assets.statbank.models import TableInfo

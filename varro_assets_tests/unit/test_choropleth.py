@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from varro_assets.context.geo import build
-from varro_assets.context.geo_layers import layer
+from varro_assets.context.maps.geo import build
+from varro_assets.context.maps.geo_layers import layer
 from varro_assets.simulator import boundaries
 
 SCRIPT = Path(__file__).parents[2] / "docs" / "make_choropleth.py"

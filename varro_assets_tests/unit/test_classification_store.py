@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from varro_assets.dimensions.published import PublishedRow
-from varro_assets.dimensions.store import Classification, ClassificationStore
+from varro_assets.dimensions.classifications.published import PublishedRow
+from varro_assets.dimensions.classifications.store import Classification, ClassificationStore
 from varro_assets.errors import ConfigurationError, DamagedPartition
 
 ROWS = [PublishedRow(1, 1, "084", 1, "Region Hovedstaden"), PublishedRow(2, 2, "", 2, "Ærø;\n\"'")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from varro_assets.dimensions import code_list, hierarchy
+from varro_assets.dimensions.classifications import code_list, hierarchy
 from varro_assets.dimensions.models import DIMENSION_NAME, Code, FactColumn
 from varro_assets.errors import ConfigurationError, InvalidHierarchy
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from varro_assets.dimensions.column_kinds import ColumnKind, kind_of
+from varro_assets.dimensions.links.column_kinds import ColumnKind, kind_of
 from varro_assets_tests.linking_examples import column, demo_columns, published
 
 MONTHS = ["Januar", "Februar", "Marts", "April"]

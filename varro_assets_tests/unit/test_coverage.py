@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from varro_assets.context import coverage
 from varro_assets.context.cards import ColumnCard
+from varro_assets.context.text import coverage
 from varro_assets.dimensions.models import Member
 from varro_assets_tests.context_material import KON, NUTS, OMRADE, carded, info, links_of, values
 

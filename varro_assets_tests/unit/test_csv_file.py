@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from varro_assets.dimensions import csv_file
-from varro_assets.dimensions.published import PublishedRow
+from varro_assets.dimensions.classifications import csv_file
+from varro_assets.dimensions.classifications.published import PublishedRow
 from varro_assets.errors import UnexpectedResponse
 
 HEADER = "SEKVENS;KODE;NIVEAU;TITEL;GENERELLE_NOTER;INKLUDERER;INKLUDERER_OGSÅ;EKSKLUDERER;PARAGRAF;MÅLEENHED"

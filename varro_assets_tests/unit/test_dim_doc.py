@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from varro_assets.context import dim_doc, doc_file, sql_text
-from varro_assets.context.dim_doc import Joining
-from varro_assets.context.examples import dim_examples, fact_examples
-from varro_assets.context.lines import folded, listed, paragraphs
+from varro_assets.context import doc_file
+from varro_assets.context.text import dim_doc, sql_text
+from varro_assets.context.text.dim_doc import Joining
+from varro_assets.context.text.examples import dim_examples, fact_examples
+from varro_assets.context.text.lines import folded, listed, paragraphs
 from varro_assets.dimensions.models import Dimension, Member
 from varro_assets_tests.context_material import KON, NUTS, OMRADE, carded, info, values
 

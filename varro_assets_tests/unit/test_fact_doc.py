@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from varro_assets.context import doc_file, fact_doc
-from varro_assets.context.examples import Example, fact_examples
+from varro_assets.context import doc_file
+from varro_assets.context.text import fact_doc
+from varro_assets.context.text.examples import Example, fact_examples
 from varro_assets.dimensions.models import MadeBy
 from varro_assets_tests.context_material import (
     ENHED,

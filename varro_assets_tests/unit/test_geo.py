@@ -14,9 +14,9 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from varro_assets.context import geo
-from varro_assets.context.geo import INDEX, build, write
-from varro_assets.context.geo_layers import DEFAULT, layer
+from varro_assets.context.maps import geo
+from varro_assets.context.maps.geo import INDEX, build, write
+from varro_assets.context.maps.geo_layers import DEFAULT, layer
 from varro_assets.dimensions.models import Dimension, Member
 from varro_assets.errors import InvalidBoundaries
 from varro_assets.simulator import boundaries

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import shapely
 
-from varro_assets.context import geo_features
-from varro_assets.context.geo_layers import layer
+from varro_assets.context.maps import geo_features
+from varro_assets.context.maps.geo_layers import layer
 from varro_assets.errors import InvalidBoundaries
 from varro_assets_tests.map_material import collection, feature, square
 

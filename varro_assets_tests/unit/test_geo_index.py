@@ -8,9 +8,9 @@ from typing import Any
 
 import sqlglot
 
-from varro_assets.context import geo_index
-from varro_assets.context.geo import LayerReport
-from varro_assets.context.geo_index import LayerPage, MapColumn, example_sql, map_columns, text
+from varro_assets.context.maps import geo_index
+from varro_assets.context.maps.geo import LayerReport
+from varro_assets.context.maps.geo_index import LayerPage, MapColumn, example_sql, map_columns, text
 from varro_assets.dimensions.models import Link, MatchType
 
 KOMMUNER = LayerReport("kommuner", "nuts", 3, features=99, shapes=99)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from varro_assets.context.geo_layers import DEFAULT, LAYERS, layer
+from varro_assets.context.maps.geo_layers import DEFAULT, LAYERS, layer
 from varro_assets.errors import ConfigurationError
 from varro_assets_tests.map_material import nuts
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from varro_assets.context import geo_source
-from varro_assets.context.geo_layers import layer
+from varro_assets.context.maps import geo_source
+from varro_assets.context.maps.geo_layers import layer
 from varro_assets.engine.http import Pace, Session
 from varro_assets.errors import (
     BrokenStream,

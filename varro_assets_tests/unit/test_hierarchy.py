@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from varro_assets.dimensions import hierarchy
+from varro_assets.dimensions.classifications import hierarchy
+from varro_assets.dimensions.classifications.published import PublishedRow
 from varro_assets.dimensions.models import Member
-from varro_assets.dimensions.published import PublishedRow
 from varro_assets.errors import InvalidHierarchy
 
 NUTS = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from varro_assets.dimensions.join_condition import checked_join, join_of
+from varro_assets.dimensions.links.join_condition import checked_join, join_of
 from varro_assets.errors import InvalidLink
 
 

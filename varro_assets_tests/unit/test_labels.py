@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from varro_assets.dimensions.labels import alike, core, folded, stems
+from varro_assets.dimensions.links.labels import alike, core, folded, stems
 
 
 @pytest.mark.parametrize(

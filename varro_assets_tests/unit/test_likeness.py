@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from varro_assets.context import likeness
+from varro_assets.context.asking import likeness
 
 AREAS = [
     ("000", "Hele landet"),

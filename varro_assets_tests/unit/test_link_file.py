@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from varro_assets.dimensions import link_file
-from varro_assets.dimensions.linking import propose
+from varro_assets.dimensions.links import link_file
+from varro_assets.dimensions.links.linking import propose
 from varro_assets.dimensions.models import Link, MadeBy, MatchType
 from varro_assets.errors import InvalidLink
 from varro_assets_tests.linking_examples import column, published

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from varro_assets.dimensions.linking import OVERLAP, THRESHOLD, Linker, candidates, measured, propose
+from varro_assets.dimensions.links.linking import OVERLAP, THRESHOLD, Linker, candidates, measured, propose
+from varro_assets.dimensions.links.normalisation import named
 from varro_assets.dimensions.models import Dimension, FactColumn, Link, MatchType, Unmatched
-from varro_assets.dimensions.normalisation import named
 from varro_assets_tests.linking_examples import column, demo_columns, dimension, published
 
 DIMENSIONS = list(published().values())

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from varro_assets.context import number_words
-from varro_assets.dimensions.column_kinds import is_unit
+from varro_assets.context.text import number_words
+from varro_assets.dimensions.links.column_kinds import is_unit
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from varro_assets.dimensions.links.overlaps import overlaps
 from varro_assets.dimensions.models import Code, FactColumn
-from varro_assets.dimensions.overlaps import overlaps
 
 
 def found(*pairs: str, label: str = "art") -> dict[str, tuple[str, ...]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from varro_assets.dimensions import page
+from varro_assets.dimensions.classifications import page
 from varro_assets.errors import UnexpectedResponse
 
 BASE = "https://www.dst.dk/da/Statistik/dokumentation/nomenklaturer/nuts"

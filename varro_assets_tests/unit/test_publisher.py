@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from varro_assets.dimensions import publisher as publishing
-from varro_assets.dimensions.publisher import Publisher
-from varro_assets.dimensions.registry import BUILT_IN, Source
-from varro_assets.dimensions.store import Classification
+from varro_assets.dimensions.classifications import publisher as publishing
+from varro_assets.dimensions.classifications.publisher import Publisher
+from varro_assets.dimensions.classifications.registry import BUILT_IN, Source
+from varro_assets.dimensions.classifications.store import Classification
 from varro_assets.engine.http import Pace, Session
 from varro_assets.errors import BrokenStream, ConfigurationError, SourceUnavailable, UnexpectedResponse
 from varro_assets.simulator import Simulator

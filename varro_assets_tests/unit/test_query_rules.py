@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from varro_assets.context.query_rules import judged
-from varro_assets.context.query_words import DEEPEST, LONGEST
+from varro_assets.context.asking.query_rules import judged
+from varro_assets.context.asking.query_words import DEEPEST, LONGEST
 from varro_assets.errors import QueryRefused
 
 ORDINARY = [

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from varro_assets.dimensions import registry
+from varro_assets.dimensions.classifications import registry
+from varro_assets.dimensions.classifications.registry import BUILT_IN, Source
 from varro_assets.dimensions.models import dimension_name
-from varro_assets.dimensions.registry import BUILT_IN, Source
 from varro_assets.errors import ConfigurationError
 
 PAGE = "https://www.dst.dk/da/Statistik/dokumentation/nomenklaturer/valuta-iso"

@@ -6,9 +6,10 @@ import dataclasses
 
 import pytest
 
-from varro_assets.context import places, subject_page
+from varro_assets.context import places
 from varro_assets.context.cards import TableCard
 from varro_assets.context.places import DocumentPaths, path_part
+from varro_assets.context.text import subject_page
 from varro_assets.statbank.catalog import Place
 from varro_assets_tests.context_material import (
     ENHED,

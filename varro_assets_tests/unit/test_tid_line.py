@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from varro_assets.context import tid_line
+from varro_assets.context.text import tid_line
 from varro_assets_tests.context_material import carded, info
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from varro_assets.dimensions.totals import totals
+from varro_assets.dimensions.links.totals import totals
 from varro_assets_tests.linking_examples import column
 
 
