@@ -20,7 +20,7 @@ from varro_assets.statbank.sources import Sources, open_sources
 from varro_assets.statbank.sync_report import Observer, Outcome
 from varro_assets.warehouse import prepare
 
-pytest_plugins = ["varro_assets_tests.postgres_fixture"]
+pytest_plugins = ["varro_assets_tests.postgres_fixture", "varro_assets_tests.ready_homes"]
 
 PROJECT = Path(__file__).parent.parent
 _OURS = ("VARRO_HOME", "DATA_DIR", "CONTEXT_DIR", "DAGSTER_HOME", "DATABASE_URL", "DAGSTER_DATABASE_URL", "VARRO_OWNER",

@@ -13,6 +13,7 @@ from dagster import AssetsDefinition, Definitions, in_process_executor
 from varro_assets import follow
 from varro_assets.context.maps.geo_layers import DEFAULT, LAYERS
 from varro_assets.context.places import DocumentPaths
+from varro_assets.context.sources import ContextSources
 from varro_assets.defs.catalogue import catalogue_asset
 from varro_assets.defs.dimensions import dimension_assets
 from varro_assets.defs.documents import document_assets
@@ -81,4 +82,4 @@ def _shared(settings: Settings) -> list[AssetsDefinition]:
 
 def _page(settings: Settings, sources: Mapping[str, registry.Source], name: str) -> str:
     page = sources[name].page_da if name in sources else ""
-    return f"{settings.dst_site_url}{page}" if page.startswith("/") else page
+    return f"{ContextSources.called(settings.dst_site_url)}{page}" if page.startswith("/") else page

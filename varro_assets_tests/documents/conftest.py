@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -21,9 +20,11 @@ from varro_assets.engine import postgres
 from varro_assets.settings import Settings
 from varro_assets.simulator import Simulator
 from varro_assets.statbank import catalog
-from varro_assets.statbank.sources import Sources
+from varro_assets.statbank.sources import Sources, open_sources
 from varro_assets.statbank.sync import sync_table
+from varro_assets.warehouse import prepare
 from varro_assets_tests.conftest import Recorder
+from varro_assets_tests.ready_homes import ReadyHomes
 
 SMALL = ("FOLK1A", "BY1", "VAN5", "BYGB70", "NABB69", "HISB7", "BARLOV1", "STRAF42")
 """Enough to see links of every kind, three types of tid and a table under two subjects."""
@@ -138,7 +139,7 @@ def _generated(context: Path, links: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture
-def home(settings: Settings, simulator: Simulator, sources: Sources, warehouse_url: str) -> Iterator[Home]:
+def home(settings: Settings, simulator: Simulator, sources: Sources, warehouse_url: str) -> Home:
     """A home with dimensions and no table yet."""
     url = SecretStr(warehouse_url)
     made = Home(settings, simulator, sources, open_context(settings, url), url)
@@ -147,19 +148,35 @@ def home(settings: Settings, simulator: Simulator, sources: Sources, warehouse_u
 
 
 @pytest.fixture
-def few(settings: Settings, simulator: Simulator, sources: Sources, warehouse_url: str) -> Home:
-    """A home with two dimensions and three tables, documented: enough where it matters how often."""
+def opened(settings: Settings, simulator: Simulator, warehouse_url: str) -> Home:
+    """A home in which nothing was done."""
     url = SecretStr(warehouse_url)
-    made = Home(settings, simulator, sources, open_context(settings, url), url)
-    made.fetch("nuts", "kommunegrupper")
-    made.sync(*FEW)
-    assert made.document().problems == {}
-    return made
+    return Home(settings, simulator, open_sources(settings, url), open_context(settings, url), url)
 
 
 @pytest.fixture
-def documented(home: Home) -> Home:
+def few(opened: Home, warehouse_database: str, ready_homes: ReadyHomes) -> Home:
+    """A home with two dimensions and three tables, documented: enough where it matters how often."""
+
+    def fill() -> None:
+        prepare(opened.url)
+        opened.fetch("nuts", "kommunegrupper")
+        opened.sync(*FEW)
+        assert opened.document().problems == {}
+
+    ready_homes.bring("few", opened.settings.home, warehouse_database, fill)
+    return opened
+
+
+@pytest.fixture
+def documented(opened: Home, warehouse_database: str, ready_homes: ReadyHomes) -> Home:
     """A home whose small tables are synced and documented."""
-    home.sync(*SMALL)
-    assert home.document().problems == {}
-    return home
+
+    def fill() -> None:
+        prepare(opened.url)
+        opened.fetch()
+        opened.sync(*SMALL)
+        assert opened.document().problems == {}
+
+    ready_homes.bring("documented", opened.settings.home, warehouse_database, fill)
+    return opened

@@ -14,7 +14,7 @@ from varro_assets_tests.documents.conftest import Home
 
 REGIONS = ("084 Region Hovedstaden", "085 Region Sjælland", "083 Region Syddanmark", "082 Region Midtjylland",
            "081 Region Nordjylland")  # fmt: skip
-LONG = 30_000
+LONG = 6_000
 
 
 def table(name: str, *dimensions: Dimension, empty: tuple[str, ...] = ()) -> Table:

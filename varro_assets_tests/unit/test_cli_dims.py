@@ -7,17 +7,22 @@ from pathlib import Path
 import pytest
 
 from varro_assets.cli import dims
+from varro_assets_tests.ready_homes import ReadyHomes
 from varro_assets_tests.unit.conftest import Varro
 
 HEADER = "SEKVENS;KODE;NIVEAU;TITEL"
 
 
 @pytest.fixture
-def linked(varro: Varro) -> Varro:
+def linked(varro: Varro, warehouse_database: str, ready_homes: ReadyHomes) -> Varro:
     """Two tables are held, and the classification that one of them joins."""
-    varro.follow("KORD1", "LABY43")
-    varro.good("dims", "sync", "kommunegrupper")
-    varro.good("sync")
+
+    def fill() -> None:
+        varro.follow("KORD1", "LABY43")
+        varro.good("dims", "sync", "kommunegrupper")
+        varro.good("sync")
+
+    ready_homes.bring("dims", varro.home, warehouse_database, fill)
     return varro
 
 

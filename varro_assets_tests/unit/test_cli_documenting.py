@@ -6,15 +6,20 @@ from pathlib import Path
 
 import pytest
 
+from varro_assets_tests.ready_homes import ReadyHomes
 from varro_assets_tests.unit.conftest import Varro
 
 
 @pytest.fixture
-def held(varro: Varro) -> Varro:
+def held(varro: Varro, warehouse_database: str, ready_homes: ReadyHomes) -> Varro:
     """Two tables and two dimensions are held and documented."""
-    varro.follow("KORD1", "LABY43")
-    varro.good("dims", "sync", "kommunegrupper", "herkomst")
-    varro.good("sync")
+
+    def fill() -> None:
+        varro.follow("KORD1", "LABY43")
+        varro.good("dims", "sync", "kommunegrupper", "herkomst")
+        varro.good("sync")
+
+    ready_homes.bring("documenting", varro.home, warehouse_database, fill)
     return varro
 
 

@@ -8,15 +8,20 @@ from typing import Any
 
 import pytest
 
+from varro_assets_tests.ready_homes import ReadyHomes
 from varro_assets_tests.unit.conftest import Varro
 
 
 @pytest.fixture
-def linked(varro: Varro) -> Varro:
+def linked(varro: Varro, warehouse_database: str, ready_homes: ReadyHomes) -> Varro:
     """Two tables are held: LABY43 joins a classification, KORD1 none."""
-    varro.follow("KORD1", "LABY43")
-    varro.good("dims", "sync", "kommunegrupper", "nuts")
-    varro.good("sync")
+
+    def fill() -> None:
+        varro.follow("KORD1", "LABY43")
+        varro.good("dims", "sync", "kommunegrupper", "nuts")
+        varro.good("sync")
+
+    ready_homes.bring("links", varro.home, warehouse_database, fill)
     return varro
 
 
