@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from varro_assets.dimensions.classifications import registry
 from varro_assets.dimensions.classifications.store import ClassificationStore
-from varro_assets.dimensions.library import Library
+from varro_assets.dimensions.library import Library, Made
 from varro_assets.dimensions.links.linking import Linker
 from varro_assets.engine.http import Pace, Session
 from varro_assets.engine.partitions import PartitionStore
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 SIMULATED = "https://simulator.example.org"
+_WORKED_OUT: dict[Path, tuple[Made, Linker]] = {}
+"""Folder of classifications -> what this process has worked out of it: a run per table opens everything anew."""
 
 
 @dataclass(frozen=True)
@@ -92,15 +94,17 @@ def open_context(
         return Session(pace, timeout=settings.dst_api_timeout_seconds, on_retry=on_retry)
 
     sources = registry.read(settings.home / registry.FILE_NAME)
+    made, linker = _WORKED_OUT.setdefault(settings.classifications_dir, ({}, Linker()))
     return ContextSources(
         catalogue=CatalogueFolder(settings.metadata_dir),
         tables_dir=settings.tables_dir,
         warehouse=warehouse,
-        library=Library(ClassificationStore(settings.classifications_dir), sources),
+        library=Library(ClassificationStore(settings.classifications_dir), sources, made=made),
         links_dir=settings.links_dir,
         folder=settings.context_dir,
         boundaries_dir=settings.boundaries_dir,
         site_url=settings.dst_site_url,
         geo_url=settings.geo_url,
         session=session,
+        linker=linker,
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 from varro_assets.dimensions.classifications import hierarchy
 from varro_assets.dimensions.classifications.registry import Source
@@ -41,6 +42,10 @@ def dimension_of(classification: Classification, source: Source | None) -> Dimen
     )
 
 
+Made: TypeAlias = dict[str, tuple[tuple[tuple[int, ...], Source | None], Dimension]]
+"""Name -> (times of its files and what the registry says of it, the dimension)."""
+
+
 @dataclass
 class Library:
     """The dimensions of one project home.
@@ -49,12 +54,14 @@ class Library:
         store: the classification files.
         sources: the registry.
         problems: dimension -> why it cannot be used; filled in as dimensions are read.
+        made: dimensions by name, with what they were made of; may be handed to the next library of the same home, since
+            a large one takes half a second to make.
     """
 
     store: ClassificationStore
     sources: Mapping[str, Source]
     problems: dict[str, str] = field(default_factory=dict)
-    _made: dict[str, tuple[tuple[int, ...], Dimension]] = field(default_factory=dict)
+    made: Made = field(default_factory=dict, repr=False)
 
     def dimension(self, name: str) -> Dimension | None:
         """One dimension; None if its classification is not held.
@@ -62,15 +69,15 @@ class Library:
         Raises:
             InvalidHierarchy, DamagedPartition: its files cannot be used.
         """
-        stamp = _stamp(self.store.folder / name)
-        known = self._made.get(name)
-        if known is not None and known[0] == stamp:
+        made_of = (_stamp(self.store.folder / name), self.sources.get(name))
+        known = self.made.get(name)
+        if known is not None and known[0] == made_of:
             return known[1]
         classification = self.store.read(name)
         if classification is None:
             return None
         made = dimension_of(classification, self.sources.get(name))
-        self._made[name] = (stamp, made)
+        self.made[name] = (made_of, made)
         return made
 
     def all(self) -> dict[str, Dimension]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from threading import Lock
 
 from varro_assets.dimensions.links.code_index import CodeIndex, IndexedDimension, indexed
 from varro_assets.dimensions.links.column_kinds import ColumnKind, kind_of
@@ -23,17 +24,22 @@ OVERLAP = 0.3
 """Share of a column's codes that a dimension must have before labels are looked at."""
 AGREEMENT = 0.3
 """Share of a column's codes that must join under a label that says the same: codes alone are no evidence."""
+SETS = 4
+"""Sets of dimensions whose index is kept: all that are held, and those of them that were published."""
 _PREFIX_SHARE = 0.5
 _CAPITALS = re.compile(r"[A-Z]{1,2}(?=.)", re.ASCII)
 
 
 class Linker:
-    """Proposes links; keeps what it worked out about each dimension, by content, for the next column."""
+    """Proposes links; keeps what it worked out about each dimension, by content, for the next column.
+
+    Threads may share one.
+    """
 
     def __init__(self) -> None:
         self._indexed: dict[str, IndexedDimension] = {}
-        self._index = CodeIndex(())
-        self._of: tuple[str, ...] = ()
+        self._indexes: dict[tuple[str, ...], CodeIndex] = {}
+        self._lock = Lock()
 
     def propose(self, column: FactColumn, dimensions: Sequence[Dimension]) -> Link | None:
         """The best candidate, if its evidence suffices: a score of at least `THRESHOLD`, `AGREEMENT` of the labels.
@@ -78,14 +84,16 @@ class Linker:
     def _index_of(self, dimensions: Sequence[Dimension]) -> CodeIndex:
         ordered = sorted(dimensions, key=lambda dimension: dimension.name)
         hashes = tuple(dimension.content_hash for dimension in ordered)
-        if hashes != self._of:
-            self._indexed = {
-                hashed: self._indexed.get(hashed) or indexed(dimension)
-                for hashed, dimension in zip(hashes, ordered, strict=True)
-            }
-            self._index = CodeIndex([self._indexed[hashed] for hashed in hashes])
-            self._of = hashes
-        return self._index
+        with self._lock:
+            if hashes not in self._indexes:
+                for hashed, dimension in zip(hashes, ordered, strict=True):
+                    self._indexed[hashed] = self._indexed.get(hashed) or indexed(dimension)
+                while len(self._indexes) >= SETS:
+                    del self._indexes[next(iter(self._indexes))]
+                self._indexes[hashes] = CodeIndex([self._indexed[hashed] for hashed in hashes])
+                wanted = {hashed for kept in self._indexes for hashed in kept}
+                self._indexed = {hashed: one for hashed, one in self._indexed.items() if hashed in wanted}
+            return self._indexes[hashes]
 
 
 def propose(column: FactColumn, dimensions: Sequence[Dimension]) -> Link | None:
