@@ -34,7 +34,9 @@ LIMIT = 60.0
 # Each script says a line when it is there and goes on when it is told to, so no test depends on anybody's
 # speed.
 PRELUDE = """
-import os, sys, json, time
+import os, signal, sys, json, time
+# a shell's background job ignores it, and so would we
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from pathlib import Path
 from varro_assets.engine.server import EmbeddedServer
 from varro_assets.errors import VarroError
