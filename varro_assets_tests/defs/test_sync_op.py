@@ -349,6 +349,7 @@ def postgres_instance(postgres_server: Endpoint, warehouse_database: str, tmp_pa
     connection.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", ["0", "4", "100"])
 def test_in_postgres_events_read_the_same_stored_in_batches_or_one_by_one(
     make_lab: Callable[[DagsterInstance], Lab],

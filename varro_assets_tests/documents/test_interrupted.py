@@ -84,7 +84,7 @@ KINDS = [
 ]
 
 
-@pytest.mark.parametrize("seed", [1, 2, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(3, 9))])
+@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 9))])
 def test_any_history_ends_like_a_new_home_with_the_notes(
     few: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:

@@ -137,11 +137,13 @@ def _kill_and_heal(world: World, victim: Victim, kills: int, seed: int) -> None:
     for name in TABLES:
         world.check(name)
         history.last[name] = world.universe.table(name)
-    survived = 0
-    for _ in range(kills):
+    survived = turns = 0
+    # the first load may have been slow by other work: if every later sync was done in time, go on, with earlier moments
+    while turns < kills or (survived == turns and turns < 5 * kills):
+        turns += 1
         history.publish(chance)
         child = victim.start()
-        time.sleep(chance.uniform(0, whole))
+        time.sleep(chance.uniform(0, whole * kills / max(turns, kills)))
         try:
             os.kill(child, signal.SIGKILL)
         except ProcessLookupError:
@@ -151,9 +153,10 @@ def _kill_and_heal(world: World, victim: Victim, kills: int, seed: int) -> None:
         world.simulator.faults.clear()
         history.heal()
         _slow_down(world)
-    assert survived < kills
+    assert survived < turns
 
 
+@pytest.mark.slow
 def test_a_killed_sync_heals_by_running_again(world: World, victim: Victim) -> None:
     _kill_and_heal(world, victim, kills=4, seed=random.SystemRandom().randrange(10**6))
 

@@ -287,6 +287,7 @@ def test_an_attack_is_refused_before_anything_is_sent(attack: str) -> None:
         queries.run(SecretStr("postgresql+psycopg2://nobody@127.0.0.1:1/nothing"), attack, seconds=5, rows=10)
 
 
+@pytest.mark.slow
 def test_an_attack_that_the_rules_let_through_does_no_harm_either(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -319,6 +319,7 @@ def _break_nothing(varro: Varro) -> None:
     ],
     ids=["dropped", "rows gone", "unloaded", "file gone", "file damaged", "manifest gone", "Dagster emptied"],
 )
+@pytest.mark.slow
 def test_the_doctor_finds_it_and_mends_it(varro: Varro, harm: Any, finding: str) -> None:
     varro.good("sync")
     harm(varro)
