@@ -25,7 +25,7 @@ from varro_assets.dimensions import supply
 from varro_assets.dimensions.models import Dimension, FactColumn
 from varro_assets.engine import postgres
 from varro_assets.engine.postgres import Connection
-from varro_assets.errors import HandEdited, VarroError
+from varro_assets.errors import VarroError
 
 
 @dataclass(frozen=True)
@@ -148,17 +148,8 @@ def remove_others(sources: ContextSources) -> Leftovers:
     # what is held and cannot be used just now keeps its documents
     held = set(sources.library.store.names())
     for path in sorted((sources.folder / DIMENSIONS).glob("*.md")):
-        if path.stem in held:
-            continue
-        try:
-            doc = doc_file.read(path)
-        except (HandEdited, OSError):
-            doc = None  # somebody's own file
-        if doc is not None and doc.stamped and doc.has_notes:
-            left.kept[str(path)] = f"{path} is of a dimension that is not held and holds notes: it is kept."
-        elif doc is not None and doc.stamped:
-            doc_file.remove(path, sources.folder)
-            left.removed.append(path)
+        if path.stem not in held:
+            left.take_away(path, sources.folder, "of a dimension that is not held")
     for path in sorted((sources.folder / column_values.FOLDER).glob(f"[!.]*{column_values.ENDING}")):
         if path.stem not in held:
             doc_file.remove(path, sources.folder)

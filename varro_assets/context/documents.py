@@ -36,7 +36,6 @@ class DocumentsReport:
         held: tables with a loaded period.
         tables: those whose documents were looked at, their inputs being new.
         pages: subject pages there are.
-        dimensions: dimension -> what was made of a StatBank code list, or documented.
         changed: files that were rewritten or removed.
         remarks: what people should know and nobody has to mend: a page that stays for its notes, an example left out.
         problems: table, dimension or file -> why it was not written; one stops no other.

@@ -60,6 +60,26 @@ class Leftovers:
     removed: list[Path] = field(default_factory=list)
     kept: dict[str, str] = field(default_factory=dict)
 
+    def take_away(self, path: Path, keep: Path, why: str) -> None:
+        """Remove a document of ours that holds no notes; one that does is kept, and somebody's own file passed over.
+
+        Args:
+            path: of the document.
+            keep: a folder that stays, with all above it.
+            why: it is to go, as in "of a table that is not in the warehouse".
+        """
+        try:
+            doc = doc_file.read(path)
+        except (HandEdited, OSError):
+            return
+        if doc is None or not doc.stamped:
+            return
+        if doc.has_notes:
+            self.kept[str(path)] = f"{path} is {why} and holds notes: it is kept."
+        else:
+            doc_file.remove(path, keep)
+            self.removed.append(path)
+
 
 def lock_name(table: str) -> str:
     """Of the lock under which a table's documents are written."""
@@ -185,17 +205,7 @@ def remove_others(sources: ContextSources, snapshot: Snapshot, held: Collection[
     known = {facts.relation_name(table) for table in held}
     for relation in sorted(snapshot.lying.keys() - known):
         for path in snapshot.lying[relation]:
-            try:
-                doc = doc_file.read(path)
-            except (HandEdited, OSError):
-                doc = None  # somebody's own file
-            if doc is None or not doc.stamped:
-                continue
-            if doc.has_notes:
-                left.kept[str(path)] = f"{path} is of a table that is not in the warehouse and holds notes: it is kept."
-            else:
-                doc_file.remove(path, sources.folder / FACTS)
-                left.removed.append(path)
+            left.take_away(path, sources.folder / FACTS, "of a table that is not in the warehouse")
     for folder in sorted((sources.folder / column_values.FOLDER).glob("*/")):
         if folder.name not in known:
             for path in sorted(folder.glob(f"[!.]*{column_values.ENDING}")):

@@ -13,6 +13,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from varro_assets.context import doc_file, table_documents
+from varro_assets.context.cards import TableCard
 from varro_assets.context.holdings import Holding
 from varro_assets.context.maps import geo, geo_index, geo_layers, geo_source
 from varro_assets.context.maps.geo import LayerReport
@@ -22,7 +23,6 @@ from varro_assets.context.snapshot import Snapshot
 from varro_assets.context.sources import ContextSources
 from varro_assets.context.text import examples
 from varro_assets.context.text.examples import Example
-from varro_assets.dimensions.models import Link
 from varro_assets.engine import postgres
 from varro_assets.engine.postgres import Connection
 from varro_assets.errors import VarroError
@@ -98,7 +98,8 @@ def write_index(
     """
     known = {report.layer: report for report in made}
     joining = _joining(connection, {str(layer.dimension) for layer in geo_layers.LAYERS.values() if layer.dimension})
-    links = _links(sources, snapshot, {table: held[table] for table in held if table in joining})
+    cards = _cards(sources, snapshot, [holding for table, holding in held.items() if table in joining])
+    links = {table: [one.link for one in card.linked if one.link is not None] for table, card in cards.items()}
     pages = []
     for layer in geo_layers.LAYERS.values():
         path = path_of(sources, layer.name)
@@ -108,7 +109,7 @@ def write_index(
     if not pages:
         return []
     path = sources.folder / FOLDER / INDEX
-    example = _example(sources, snapshot, connection, held, pages)
+    example = _example(connection, cards, pages)
     return [path] if doc_file.write(path, geo_index.text(pages, example)) else []
 
 
@@ -117,14 +118,15 @@ def _of_file(path: Path, layer: Layer, snapshot: Snapshot) -> LayerReport:
     codes = pq.read_table(path, columns=[geo.INDEX]).column(geo.INDEX).to_pylist()
     dimension = snapshot.dimensions.get(layer.dimension) if layer.dimension else None
     members = [member.kode for member in dimension.at(layer.niveau or 0)] if dimension else []
+    known, there = set(members), set(codes)
     return LayerReport(
         layer=layer.name,
         dimension=dimension.name if dimension else None,
         niveau=layer.niveau if dimension else None,
         features=len(codes),
         shapes=len(codes),
-        unknown=tuple(code for code in codes if code not in set(members)) if dimension else (),
-        missing=tuple(code for code in members if code not in set(codes)),
+        unknown=tuple(code for code in codes if code not in known) if dimension else (),
+        missing=tuple(code for code in members if code not in there),
     )
 
 
@@ -135,28 +137,23 @@ def _joining(connection: Connection, dimensions: set[str]) -> set[str]:
         return {table for (table,) in cursor.fetchall()}
 
 
-def _links(sources: ContextSources, snapshot: Snapshot, held: Mapping[str, Holding]) -> dict[str, Sequence[Link]]:
-    found: dict[str, Sequence[Link]] = {}
-    for table, holding in held.items():
+def _cards(sources: ContextSources, snapshot: Snapshot, held: Iterable[Holding]) -> dict[str, TableCard]:
+    found: dict[str, TableCard] = {}
+    for holding in held:
         try:
-            card = table_documents.gather(sources, snapshot, holding)
+            found[holding.table] = table_documents.gather(sources, snapshot, holding)
         except (VarroError, OSError):
             continue  # such a table has no document either, which its own check reports
-        found[table] = [column.link for column in card.linked if column.link is not None]
     return found
 
 
 def _example(
-    sources: ContextSources,
-    snapshot: Snapshot,
-    connection: Connection,
-    held: Mapping[str, Holding],
-    pages: Sequence[LayerPage],
+    connection: Connection, cards: Mapping[str, TableCard], pages: Sequence[LayerPage]
 ) -> tuple[str, str] | None:
     """A query that gives each place of the layer with most places one value; None where no table allows one."""
     for page in sorted(pages, key=lambda page: -page.report.shapes):
         for column in page.columns:
-            picks = _picks(sources, snapshot, held[column.table], column)
+            picks = _picks(cards[column.table], column)
             if picks is None:
                 continue
             query = geo_index.example_sql(replace(page, columns=(replace(column, picks=picks),)))
@@ -166,15 +163,13 @@ def _example(
     return None
 
 
-def _picks(sources: ContextSources, snapshot: Snapshot, holding: Holding, mapped: MapColumn) -> dict[str, str] | None:
+def _picks(card: TableCard, mapped: MapColumn) -> dict[str, str] | None:
     """Column -> code that leaves one value a place; None where a column has no such code."""
-    card = table_documents.gather(sources, snapshot, holding)
     found: dict[str, str] = {}
     for column in card.columns:
         if column.name == mapped.column:
             continue
-        code = column.total or (column.column.codes[0].id if column.is_measure else None)
-        if code is None:
+        if column.pick is None:
             return None
-        found[column.name] = code
+        found[column.name] = column.pick
     return found
