@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tomlkit.exceptions import TOMLKitError
 
 from varro_assets.engine.files import write_text
+from varro_assets.engine.planning import Refresh
 from varro_assets.errors import ConfigurationError
 
 SUBJECT = "subject:"
@@ -31,11 +32,15 @@ class TableOptions(BaseModel):
 
     Attributes:
         trailing: how many of the newest periods each sync reads again.
+        refresh: how much a sync reads again.
+        revisions: whether the ledger keeps what was revised.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     trailing: Annotated[int, Field(strict=True, ge=0, le=100_000)] | None = None
+    refresh: Refresh = Refresh.AUTO
+    revisions: bool = True
 
 
 class _Tables(BaseModel):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
@@ -20,6 +20,8 @@ HOME_VARIABLE = "VARRO_HOME"
 FOLLOW_FILE = "varro.toml"
 SIMULATOR = "simulator"
 """Value of ``DST_API_URL`` that asks for the built-in simulator instead of an address."""
+DEMO_POLL = "* * * * *"
+"""The demo polls every minute: its publisher costs nothing, and nobody waits until Sunday to see what happens."""
 
 
 class Settings(BaseSettings):
@@ -50,6 +52,20 @@ class Settings(BaseSettings):
     """Longest silence on the wire before a request counts as failed."""
     varro_owner: str = "team:data"
     """Owner shown on every asset: an e-mail address or ``team:name``."""
+    varro_poll: str = "weekly"
+    """When the catalogue is polled: ``weekly``, ``daily``, ``off``, or a cron expression."""
+    varro_poll_timezone: str = "UTC"
+    """Time zone of a cron expression in ``VARRO_POLL``."""
+    varro_max_tables: int = Field(default=100, ge=1, le=10_000)
+    """How many tables may be under way at once when they are synced by themselves: for a staged start."""
+    varro_keep_runs_days: int = Field(default=90, ge=1, le=36_500)
+    """After so many days a run is deleted from Dagster, unless it holds the last word on a period."""
+    varro_webhook_url: SecretStr | None = None
+    """Told of every failed run; None tells nobody."""
+    varro_ui_url: str = "http://127.0.0.1:3000"
+    """Dagster's web server: for links, and asked to reload when tables are followed anew."""
+    varro_log: Literal["text", "json"] = "text"
+    """How runs log to the console."""
 
     @model_validator(mode="before")
     @classmethod
@@ -80,7 +96,7 @@ class Settings(BaseSettings):
             raise ValueError("must be an http(s) address, or the word 'simulator'")
         return value
 
-    @field_validator("dst_site_url", "geo_url")
+    @field_validator("dst_site_url", "geo_url", "varro_ui_url")
     @classmethod
     def _http_site(cls, value: str) -> str:
         value = value.strip().rstrip("/")
@@ -132,6 +148,13 @@ class Settings(BaseSettings):
             "DST_API_SLEEP_SECONDS": str(self.dst_api_sleep_seconds),
             "DST_API_TIMEOUT_SECONDS": str(self.dst_api_timeout_seconds),
             "VARRO_OWNER": self.varro_owner,
+            "VARRO_POLL": self.varro_poll,
+            "VARRO_POLL_TIMEZONE": self.varro_poll_timezone,
+            "VARRO_MAX_TABLES": str(self.varro_max_tables),
+            "VARRO_KEEP_RUNS_DAYS": str(self.varro_keep_runs_days),
+            "VARRO_WEBHOOK_URL": self.varro_webhook_url.get_secret_value() if self.varro_webhook_url else "",
+            "VARRO_UI_URL": self.varro_ui_url,
+            "VARRO_LOG": self.varro_log,
         }
 
     def for_demo(self) -> Self:
@@ -147,6 +170,7 @@ class Settings(BaseSettings):
                 "dagster_database_url": None,
                 "dst_api_url": SIMULATOR,
                 "dst_api_sleep_seconds": 0.0,
+                "varro_poll": DEMO_POLL,
             }
         )
 
@@ -174,6 +198,11 @@ class Settings(BaseSettings):
     def classifications_dir(self) -> Path:
         """One folder per classification as published."""
         return self.dst_dir / "mapping_tables"
+
+    @property
+    def revisions_dir(self) -> Path:
+        """What changed in held periods: one folder of parquet files per table."""
+        return self.dst_dir / "revisions"
 
     @property
     def links_dir(self) -> Path:

@@ -24,7 +24,8 @@ pytest_plugins = ["varro_assets_tests.postgres_fixture", "varro_assets_tests.rea
 
 PROJECT = Path(__file__).parent.parent
 _OURS = ("VARRO_HOME", "DATA_DIR", "CONTEXT_DIR", "DAGSTER_HOME", "DATABASE_URL", "DAGSTER_DATABASE_URL", "VARRO_OWNER",
-         "DST_SITE_URL", "GEO_URL")  # fmt: skip
+         "DST_SITE_URL", "GEO_URL", "VARRO_POLL", "VARRO_POLL_TIMEZONE", "VARRO_MAX_TABLES", "VARRO_KEEP_RUNS_DAYS",
+         "VARRO_WEBHOOK_URL", "VARRO_UI_URL", "VARRO_LOG")  # fmt: skip
 
 
 @pytest.fixture(autouse=True)

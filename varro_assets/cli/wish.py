@@ -27,7 +27,7 @@ class Wish:
 
     def scope(self, options: TableOptions) -> Scope:
         """For a plan."""
-        return Scope(full=self.full, since=self.since, trailing=options.trailing)
+        return Scope(full=self.full, since=self.since, trailing=options.trailing, refresh=options.refresh)
 
     def config(self) -> dict[str, Any]:
         """For a run."""

@@ -13,6 +13,16 @@ from varro_assets.statbank.facts import column_name, relation_name
 
 TABLE_TAG = "varro/table"
 """Run tag: the table a run writes; one run at a time per value (dagster.yaml)."""
+SWEEP_TAG = "varro/sweep"
+"""Run tag: what the run belongs to: one invocation of the command, or one poll and the runs that follow from it."""
+UPDATED_TAG = "varro/updated"
+"""Run tag: the publication that made the table due."""
+SEGMENT_TAG = "varro/segment"
+"""Run tag: ``first...last`` partition key of the stretch that the run reads."""
+ATTEMPT_TAG = "varro/attempt"
+"""Run tag: 1 for the first time that this is tried."""
+LAUNCHER_TAG = "varro/launcher"
+"""Run tag: who launched it: ``cli`` or ``sensor``."""
 CATALOGUE = AssetKey(["statbank", "catalog"])
 SUBJECTS = AssetKey(["context", "subjects"])
 """The subject pages and their index."""

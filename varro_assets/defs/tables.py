@@ -44,6 +44,8 @@ class Periods(Enum):
     """Exactly the partition keys of the run."""
     DUE = "due"
     """New periods and the trailing window, whatever the keys of the run."""
+    DUE_SELECTED = "due_selected"
+    """Those of the run's partition keys that are due and not yet read of the present publication."""
     ALL = "all"
     """Every published period."""
 
@@ -66,11 +68,17 @@ class SyncConfig(Config):
     accept_shrink: bool = False
     wait_seconds: float = 30.0
 
-    def scope(self, selected: Sequence[str], trailing: int | None) -> Scope:
+    def scope(self, selected: Sequence[str], options: TableOptions) -> Scope:
         """The scope of the sync."""
         if self.periods is Periods.SELECTED and selected:
             return Scope(only=tuple(selected))
-        return Scope(full=self.periods is Periods.ALL, since=self.since, trailing=trailing)
+        return Scope(
+            full=self.periods is Periods.ALL,
+            since=self.since,
+            within=tuple(selected) if self.periods is Periods.DUE_SELECTED else None,
+            trailing=options.trailing,
+            refresh=options.refresh,
+        )
 
 
 _CONFIG_SCHEMA = SyncConfig.to_fields_dict()
@@ -88,7 +96,7 @@ def table_assets(
         options: what varro.toml says of it.
     """
     table = entry.id
-    trailing = options.trailing if options else None
+    kept = options or TableOptions()
 
     @multi_asset(
         name=keys.op_name(table),
@@ -101,7 +109,7 @@ def table_assets(
     )
     def sync_op(context: AssetExecutionContext) -> Iterator[MaterializeResult[Any]]:
         config = SyncConfig(**context.op_execution_context.op_config)
-        yield from _sync(context, config, context.resources.statbank, context.resources.watcher, table, trailing)
+        yield from _sync(context, config, context.resources.statbank, context.resources.watcher, table, kept)
 
     return sync_op
 
@@ -112,14 +120,14 @@ def _sync(
     statbank: StatBankResource,
     watcher: Watcher,
     table: str,
-    trailing: int | None,
+    options: TableOptions,
 ) -> Iterator[MaterializeResult[Any]]:
     with named_failures(), statbank.open(on_retry=context.log.warning) as sources:
         report = SyncReport(table)
         watcher.began(report)
         events = PartitionEvents(context, table, _written(context, table), watcher, sources.catalogue.tableinfo(table))
         try:
-            _bring_in(context, config, sources, events, report, trailing)
+            _bring_in(context, config, sources, events, report, options)
             events.finished(report)
         except BaseException as error:  # also an interruption, which Dagster raises as one of its own
             report.error = str(error)
@@ -139,7 +147,7 @@ def _bring_in(
     sources: Sources,
     events: PartitionEvents,
     report: SyncReport,
-    trailing: int | None,
+    options: TableOptions,
 ) -> None:
     table, run_id, wait = report.table, context.run.run_id, config.wait_seconds
     if not _fetches(context, table):
@@ -150,7 +158,7 @@ def _bring_in(
         sources,
         table,
         events,
-        scope=config.scope(sorted(events.range), trailing),
+        scope=config.scope(sorted(events.range), options),
         accept_shrink=config.accept_shrink,
         load=_loads(context, table),
         run_id=run_id,

@@ -25,6 +25,17 @@ TRAILING_WINDOW: Mapping[Frequency, int] = {
 """How many of the newest periods a publisher is expected to revise, and which are therefore read again."""
 
 
+class Refresh(StrEnum):
+    """How much of a table is read again when it was published anew."""
+
+    AUTO = "auto"
+    """All of it if that fits one request, else as `TRAILING`."""
+    TRAILING = "trailing"
+    """The newest periods, and in turn the rest: a share of the longest unread, each time."""
+    FULL = "full"
+    """All of it, each time."""
+
+
 class Reason(StrEnum):
     """Why a period is fetched."""
 
@@ -67,13 +78,17 @@ class Scope:
         full: every published period.
         since: every published period that starts at or after this one.
         only: exactly these (those that are published).
+        within: of what is due only these, those left out that were read of the present publication already.
         trailing: window in periods instead of the one for the table's frequency.
+        refresh: how much is read again.
     """
 
     full: bool = False
     since: str | None = None
     only: tuple[str, ...] | None = None
+    within: tuple[str, ...] | None = None
     trailing: int | None = None
+    refresh: Refresh = Refresh.AUTO
 
 
 def plan(

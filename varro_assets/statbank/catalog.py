@@ -11,11 +11,12 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from varro_assets.engine import clock
 from varro_assets.engine.files import write_json, write_text
 from varro_assets.engine.http import host_of
 from varro_assets.errors import (
@@ -222,7 +223,7 @@ def poll(client: StatBank, folder: CatalogueFolder) -> Poll:
     _refuse_foreign(before, source, folder)
     old = {} if before is None else before.entries
     moved = tuple(table for table in entries if table not in old or old[table].updated != entries[table].updated)
-    now = datetime.now(UTC)
+    now = clock.now()
     stamp = now.isoformat(timespec="seconds")
     if before is not None and entries.keys() <= before.places.keys() and not (moved and _is_old(before, now)):
         catalogue = Catalogue(source, stamp, entries, before.subjects, before.subjects_fetched_at)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
+from varro_assets.engine import clock
 from varro_assets.engine.partitions import PartitionInfo, Staging
 from varro_assets.errors import BrokenStream, SourceUnavailable
 from varro_assets.statbank import bulk
@@ -122,7 +122,7 @@ def _fetch_batch(
         periods=tuple(batch),
         updated=info.updated,
         shape_hash=shape_hash,
-        fetched_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        fetched_at=clock.now().isoformat(timespec="seconds"),
     )
     with client.bulk(info, batch, attempts_if_oversized=2 if len(batch) > 1 else None) as chunks:
         return bulk.split(chunks, extract, staging, on_rows=on_rows)

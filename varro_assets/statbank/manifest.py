@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from varro_assets.engine import clock
 from varro_assets.engine.files import write_json
 from varro_assets.engine.partitions import PartitionInfo, PartitionStore
 from varro_assets.errors import DamagedPartition, VarroError
@@ -110,7 +110,7 @@ def write(folder: Path, source: str, shape_hash: str, raw: Mapping[str, Any]) ->
         shape_hash: of its files.
         raw: the tableinfo as the publisher sent it.
     """
-    completed_at = datetime.now(UTC).isoformat(timespec="seconds")
+    completed_at = clock.now().isoformat(timespec="seconds")
     write_json(
         folder / FILE_NAME,
         {

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from varro_assets.engine.differences import Difference
 from varro_assets.engine.partitions import PartitionInfo
 from varro_assets.engine.planning import Plan
 from varro_assets.statbank.loading import SyncCounts
@@ -41,6 +42,7 @@ class SyncReport:
         rows_fetched: rows received, repeats included.
         rows_written: rows written to Postgres.
         requests: sent to the publisher, retries included.
+        revisions: period -> how much of it changed, for the revised ones.
         held: every period held at the end, settled or not.
         updated: of the publication that is held; empty until all of it that is due has come in.
     """
@@ -54,6 +56,7 @@ class SyncReport:
     rows_written: int = 0
     requests: int = 0
     updated: str = ""
+    revisions: dict[str, Difference] = field(default_factory=dict)
     held: Mapping[str, PartitionInfo] = field(default_factory=dict)
 
     @property
