@@ -82,6 +82,10 @@ class UnknownDocument(PermanentError):
     """No document was written for that table or dimension."""
 
 
+class UnknownRun(PermanentError):
+    """No run of that id is remembered, or several are whose ids begin so."""
+
+
 class QueryRefused(PermanentError):
     """A query that `varro sql` does not send: several statements, no plain SELECT, out of the readable schemas."""
 
@@ -189,6 +193,14 @@ class DamagedPartition(PermanentError):
     """A parquet file of ours that cannot be read or does not hold what it states."""
 
 
+class UnknownVintage(PermanentError):
+    """A table as it was at a moment that the ledger of revisions does not reach back to."""
+
+
+class DamagedBackup(PermanentError):
+    """A backup file that broke off, was altered, or holds what no backup holds."""
+
+
 class StorageFull(PermanentError):
     """The disk is full (or over quota)."""
 
@@ -199,6 +211,10 @@ class DatabaseUnavailable(TransientError):
 
 class DatabaseRefused(PermanentError):
     """The Postgres server refused: missing right, wrong password, wrong version."""
+
+
+class WebServerUnavailable(TransientError):
+    """Dagster's web server did not answer, or not as it does."""
 
 
 class TableBusy(TransientError):
