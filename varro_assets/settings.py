@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -63,7 +64,10 @@ class Settings(BaseSettings):
     varro_webhook_url: SecretStr | None = None
     """Told of every failed run; None tells nobody."""
     varro_ui_url: str = "http://127.0.0.1:3000"
-    """Dagster's web server: for links, and asked to reload when tables are followed anew."""
+    """Dagster's web server as people reach it: for links in alerts."""
+    varro_reload_url: str | None = None
+    """Dagster's web server as this machine reaches it, set by `varro up`: asked to load the graph anew. None: as people
+    reach it."""
     varro_log: Literal["text", "json"] = "text"
     """How runs log to the console."""
 
@@ -88,6 +92,26 @@ class Settings(BaseSettings):
             )
         return secret
 
+    @field_validator("varro_poll")
+    @classmethod
+    def _poll_time(cls, value: str) -> str:
+        value = " ".join(value.split())
+        word = value.lower()
+        if word in {"weekly", "daily", "off"}:
+            return word
+        if not _is_cron(value):
+            raise ValueError("must be weekly, daily, off, or a cron expression of five fields such as '30 8 * * 1-5'")
+        return value
+
+    @field_validator("varro_poll_timezone")
+    @classmethod
+    def _time_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError("must be the name of a time zone, such as UTC or Europe/Copenhagen") from None
+        return value
+
     @field_validator("dst_api_url")
     @classmethod
     def _http_url(cls, value: str) -> str:
@@ -96,11 +120,20 @@ class Settings(BaseSettings):
             raise ValueError("must be an http(s) address, or the word 'simulator'")
         return value
 
-    @field_validator("dst_site_url", "geo_url", "varro_ui_url")
+    @field_validator("dst_site_url", "geo_url", "varro_ui_url", "varro_reload_url")
     @classmethod
-    def _http_site(cls, value: str) -> str:
+    def _http_site(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
         value = value.strip().rstrip("/")
         if not _is_http(value):
+            raise ValueError("must be an http(s) address")
+        return value
+
+    @field_validator("varro_webhook_url")
+    @classmethod
+    def _http_secret(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not _is_http(value.get_secret_value()):
             raise ValueError("must be an http(s) address")
         return value
 
@@ -154,6 +187,7 @@ class Settings(BaseSettings):
             "VARRO_KEEP_RUNS_DAYS": str(self.varro_keep_runs_days),
             "VARRO_WEBHOOK_URL": self.varro_webhook_url.get_secret_value() if self.varro_webhook_url else "",
             "VARRO_UI_URL": self.varro_ui_url,
+            "VARRO_RELOAD_URL": self.varro_reload_url or "",
             "VARRO_LOG": self.varro_log,
         }
 
@@ -229,6 +263,50 @@ def _names_a_database(url: SecretStr) -> bool:
         return bool(make_url(url.get_secret_value()).database)
     except (ArgumentError, ValueError):
         return False
+
+
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+_LONGEST_MONTH = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+
+
+def _is_cron(text: str) -> bool:
+    """Whether it is five fields of numbers, names, ranges, steps and lists that some day of the calendar meets."""
+    fields = text.split(" ")
+    if len(fields) != 5:
+        return False
+    limits = ((0, 59, ()), (0, 23, ()), (1, 31, ()), (1, 12, _MONTHS), (0, 7, _WEEKDAYS))
+    days = [_cron_field(field, *limit) for field, limit in zip(fields, limits, strict=True)]
+    if not all(days):
+        return False
+    # the 31st of February never comes; with a weekday as well either is enough
+    return fields[4] != "*" or min(days[2]) <= max(_LONGEST_MONTH[month - 1] for month in days[3])
+
+
+def _cron_field(field: str, lowest: int, highest: int, names: tuple[str, ...]) -> set[int]:
+    """What a field stands for; empty if it cannot be read."""
+    found: set[int] = set()
+    for part in field.lower().split(","):
+        span, _, step = part.partition("/")
+        first, dash, last = span.partition("-")
+        ends = [_cron_value(end, lowest, names) for end in ((first, last) if dash else (first,))]
+        if span == "*":
+            ends = [lowest, highest]
+        elif step and not dash:
+            ends.append(highest)
+        if None in ends or ("/" in part and not (step.isdecimal() and 0 < int(step) <= highest)):
+            return set()
+        low, high = (end for end in (ends[0], ends[-1]) if end is not None)
+        if not lowest <= low <= high <= highest:
+            return set()
+        found.update(range(low, high + 1, int(step or 1)))
+    return found
+
+
+def _cron_value(text: str, lowest: int, names: tuple[str, ...]) -> int | None:
+    if text in names:
+        return names.index(text) + lowest
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 3 else None
 
 
 def _is_http(url: str) -> bool:

@@ -101,3 +101,12 @@ class Recorder(Observer):
 @pytest.fixture
 def observer() -> Recorder:
     return Recorder()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests have to account for; it is told as a property, so that it also comes from other processes."""
+    for report in [*terminalreporter.stats.get("passed", []), *terminalreporter.stats.get("failed", [])]:
+        for name, text in getattr(report, "user_properties", ()):
+            if name.startswith("account of") and report.when == "call":
+                terminalreporter.section(f"{name}: {report.nodeid}")
+                terminalreporter.line(str(text))

@@ -13,17 +13,23 @@ import typer
 from rich.markup import escape
 
 from varro_assets.cli import (
+    backing,
     browsing,
     database,
     dims,
     documenting,
     examining,
     following,
+    forgetting,
     links,
     lookup,
+    migrating,
+    reporting,
+    revising,
     services,
     simulator,
     syncing,
+    verifying,
 )
 from varro_assets.cli.session import Session
 from varro_assets.errors import VarroError
@@ -57,15 +63,22 @@ def options(
     context.obj = Session(home=home, demo=demo, debug=debug)
 
 
-_TABLES, _DATA, _MEANING, _SERVICES = "Tables", "Data", "Meaning", "Services"
+_TABLES, _DATA, _UPKEEP, _MEANING, _SERVICES = "Tables", "Data", "Upkeep", "Meaning", "Services"
 app.command(rich_help_panel=_TABLES)(browsing.search)
 app.command(rich_help_panel=_TABLES)(browsing.show)
 app.command(rich_help_panel=_TABLES)(following.follow)
 app.command(rich_help_panel=_TABLES)(following.unfollow)
 app.command(rich_help_panel=_DATA)(syncing.plan)
 app.command(rich_help_panel=_DATA)(syncing.sync)
-app.command(rich_help_panel=_DATA)(syncing.rebuild)
-app.command(rich_help_panel=_DATA)(examining.doctor)
+app.command("verify", rich_help_panel=_DATA)(verifying.verify_command)
+app.command(rich_help_panel=_DATA)(revising.revisions)
+app.command(rich_help_panel=_UPKEEP)(reporting.runs)
+app.command(rich_help_panel=_UPKEEP)(examining.doctor)
+app.command(rich_help_panel=_UPKEEP)(backing.backup)
+app.command(rich_help_panel=_UPKEEP)(backing.restore)
+app.command(rich_help_panel=_UPKEEP)(syncing.rebuild)
+app.command(rich_help_panel=_UPKEEP)(forgetting.forget)
+app.command(rich_help_panel=_UPKEEP)(migrating.migrate_legacy)
 app.add_typer(dims.app, name="dims", rich_help_panel=_MEANING)
 app.add_typer(links.app, name="links", rich_help_panel=_MEANING)
 app.command(rich_help_panel=_MEANING)(documenting.document)

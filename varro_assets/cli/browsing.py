@@ -17,6 +17,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from varro_assets.cli.progress import number, size
+from varro_assets.cli.read_times import show_reads
 from varro_assets.cli.session import Session, session
 from varro_assets.context.places import FACTS
 from varro_assets.dimensions.links import link_file
@@ -84,8 +85,9 @@ def _found(here: Session, found: list[CatalogueEntry], followed: set[str]) -> Ta
 def show(
     context: typer.Context,
     table: Annotated[str, typer.Argument(help="Table id.", metavar="TABLE")],
+    each_period: Annotated[bool, typer.Option("--periods", help="Also list every held period.")] = False,
 ) -> None:
-    """Show one table: what it is, its columns and codes, its periods, and what is held of it."""
+    """Show one table: what it is, its columns and codes, its periods, what is held of it and when it was read."""
     here = session(context)
     table = models.table_id(table)
     with here.sources() as (settings, _warehouse, sources):
@@ -104,6 +106,7 @@ def show(
             sources.catalogue.write_tableinfo(table, raw)
         _show_published(here, catalogue, entry, info)
         held = _show_held(here, catalogue, sources, entry)
+        reads = show_reads(here, settings, sources, info, each_period=each_period) if held else None
         documented = _show_meaning(here, settings, info)
     if documented:
         here.say(f"\nRead about it: [bold]{here.command} docs {table}[/]")
@@ -112,6 +115,9 @@ def show(
     if held:
         query = f"SELECT * FROM {facts.SCHEMA}.{facts.relation_name(table)} LIMIT 5"
         here.say(f"Look at it: [bold]{here.command} psql -c '{query}'[/]", whole=True)
+    if reads is not None:
+        here.say()
+        here.console.print(reads)
 
 
 def _show_published(here: Session, catalogue: Catalogue, entry: CatalogueEntry, info: TableInfo) -> None:

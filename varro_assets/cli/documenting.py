@@ -41,8 +41,9 @@ def document(
 ) -> None:
     """Bring links, documents and subject pages up to date where what they are made of has changed.
 
-    A sync does this by itself. What people wrote below a line [bold]notes:[/] stays byte for byte. Exit code 1 if
-    anything could not be written.
+    A sync does this by itself. What people wrote below a line [bold]notes:[/] stays byte for byte.
+
+    Exit code 1 if anything could not be written.
     """
     here = session(context)
     only = [models.table_id(table) for table in tables] if tables else None

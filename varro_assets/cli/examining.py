@@ -46,6 +46,7 @@ def doctor(
     from varro_assets.cli import runs
     from varro_assets.cli.running import run_all
     from varro_assets.defs import health as shown
+    from varro_assets.defs.dead_runs import end_all_dead_runs
 
     with here.sources() as (settings, warehouse, sources):
         for note in warehouse.notes:
@@ -62,7 +63,7 @@ def doctor(
             ]
             written = list(document_health.findings(context_sources, connection, deep=deep))
         with here.dagster_environment(settings, warehouse), runs.dagster_instance() as instance:
-            dead = runs.end_all_dead_runs(instance, sources)
+            dead = end_all_dead_runs(instance, sources.warehouse)
             if dead:
                 here.say(f"[yellow]dagster[/]  marked {counted(len(dead), 'run')} as failed whose process is gone")
             unshown = {

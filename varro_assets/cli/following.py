@@ -72,7 +72,7 @@ def follow(
     added, _removed = follow_file.change(here.settings.follow_file, add=entries)
     here.say(f"{here.settings.follow_file}: {', '.join(added) if added else 'nothing new'}")
     if fresh:
-        here.say(f"Now: [bold]{here.command} sync[/]. A running UI shows them after 'Reload definitions'.")
+        here.say(f"Now: [bold]{here.command} sync[/]; where {here.command} up runs, it syncs them by itself.")
 
 
 def unfollow(
@@ -88,6 +88,7 @@ def unfollow(
         here.say(f"No longer followed: {', '.join(removed)}. What is held of them stays, documents too.")
     if missing:
         here.say(f"[yellow]Not an entry of {here.settings.follow_file}: {', '.join(missing)}[/]")
+        here.say("What another entry takes in is left out by a line [bold]exclude[/] there.")
         raise typer.Exit(1)
 
 

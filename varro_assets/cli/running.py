@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from varro_assets.cli import progress
+from varro_assets.cli import event_lines, progress
 from varro_assets.cli.documenting import refresh
-from varro_assets.cli.progress import Line, ProgressWatcher, Stopwatch
+from varro_assets.cli.progress import Line, Stopwatch
 from varro_assets.cli.runs import Launcher, Outcome, dagster_instance
 from varro_assets.cli.session import Session
 from varro_assets.cli.wish import Wish
 from varro_assets.context.sources import open_context
 from varro_assets.defs.catalogue import report_poll
+from varro_assets.defs.projections import write_projections
 from varro_assets.engine.provision import Warehouse
 from varro_assets.errors import DamagedPartition, UnknownTable, VarroError
 from varro_assets.follow import read as read_follow_file
@@ -40,7 +41,7 @@ def run_all(
     Returns:
         Whether anything failed.
     """
-    watcher = ProgressWatcher(here.console)
+    watcher = event_lines.watcher(here, settings)
     lines: list[Line] = []
     total = Stopwatch()
     try:
@@ -64,6 +65,8 @@ def run_all(
     _say_end(here, lines, total, sources)
     context = open_context(settings, warehouse.url, on_retry=here.errors.print)
     report = refresh(here, settings, warehouse, context, touched=[line.table for line in lines])
+    with dagster_instance() as instance:
+        write_projections(instance, settings)
     # of a table that failed its line has told
     told = {line.table for line in lines if line.failed}
     return bool(told) or bool(report.problems.keys() - told)
@@ -108,7 +111,7 @@ def _sync(
         raise UnknownTable("describe table", on=table, got=failed.get(table, "the publisher gave no description"))
     options = read_follow_file(settings.follow_file).options(table)
     held = syncs.held_periods(sources, table)
-    plan = syncs.make_plan(info, held, wish.scope(options), manifest.read_usable(sources.store(table).folder))
+    plan = syncs.standing_now(sources, info, held).plan(wish.scope(options))
     return launcher.sync(table, [*info.tids, *held], list(plan.fetch), wish.config())
 
 

@@ -7,36 +7,27 @@ it is itself imported only by commands that really launch something.
 from __future__ import annotations
 
 import contextlib
+import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dagster import AssetKey, DagsterExecutionInterruptedError, DagsterInstance, DagsterRunStatus, RunsFilter
+from dagster import AssetKey, DagsterExecutionInterruptedError, DagsterInstance
 
 from varro_assets.context.sources import ContextSources
 from varro_assets.context.table_documents import TableReport
-from varro_assets.defs import graph, keys
+from varro_assets.defs import dead_runs, graph, keys
 from varro_assets.defs.documents import report_written
 from varro_assets.defs.events import register_periods
 from varro_assets.defs.reports import report_shared
 from varro_assets.defs.watcher import Watcher
-from varro_assets.engine import locks, planning
-from varro_assets.errors import TableBusy
+from varro_assets.engine import clock, locks, planning
 from varro_assets.settings import Settings
 from varro_assets.statbank.sources import Sources
 from varro_assets.statbank.sync_report import SyncReport
 
-LAUNCHER_TAG, LAUNCHER = "varro/launcher", "cli"
-RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 LONGEST_RANGE = 12
 STATEMENT_SECONDS, KEEP_CONNECTION_SECONDS = 600, 60
-_UNFINISHED = [
-    DagsterRunStatus.QUEUED,
-    DagsterRunStatus.NOT_STARTED,
-    DagsterRunStatus.STARTING,
-    DagsterRunStatus.STARTED,
-    DagsterRunStatus.CANCELING,
-]
 
 
 @dataclass
@@ -66,6 +57,7 @@ class Launcher:
 
     def __init__(self, instance: DagsterInstance, settings: Settings, sources: Sources, watcher: Watcher) -> None:
         self._instance, self._settings, self._sources, self._watcher = instance, settings, sources, watcher
+        self._sweep = new_sweep()
 
     def sync(self, table: str, periods: Sequence[str], wanted: Sequence[str], config: dict[str, Any]) -> Outcome:
         """Sync a table.
@@ -94,8 +86,8 @@ class Launcher:
         return self._run(table, selection, stored[-1], stored[-1], {"periods": "ALL"})
 
     def _run(self, table: str, selection: Sequence[AssetKey], first: str, last: str, config: dict[str, Any]) -> Outcome:
-        with locks.table_lock(self._sources.warehouse, _launch_lock(table)):
-            end_dead_runs(self._instance, table)
+        with locks.table_lock(self._sources.warehouse, dead_runs.launch_lock(table)):
+            dead_runs.end_dead_runs(self._instance, table)
             return self._execute(table, selection, first, last, config)
 
     def _execute(
@@ -106,7 +98,7 @@ class Launcher:
         result = definitions.resolve_implicit_global_asset_job_def().execute_in_process(
             instance=self._instance,
             asset_selection=selection,
-            tags={keys.TABLE_TAG: table, LAUNCHER_TAG: LAUNCHER, RANGE_START: first, RANGE_END: last},
+            tags=self._tags(table, first, last),
             run_config={
                 "ops": {keys.op_name(table): {"config": config}},
                 "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
@@ -118,6 +110,22 @@ class Launcher:
             raise KeyboardInterrupt
         error = "" if result.success else _failure(result)
         return Outcome(result.run_id, result.success, self._watcher.report, error)
+
+    def _tags(self, table: str, first: str, last: str) -> dict[str, str]:
+        info = self._sources.catalogue.tableinfo(table)
+        return {
+            keys.TABLE_TAG: table,
+            keys.LAUNCHER_TAG: dead_runs.CLI,
+            keys.SWEEP_TAG: self._sweep,
+            **({keys.UPDATED_TAG: info.updated} if info else {}),
+            keys.RANGE_START: first,
+            keys.RANGE_END: last,
+        }
+
+
+def new_sweep() -> str:
+    """A name for one invocation of the command, which all its runs carry."""
+    return f"{clock.now():%Y-%m-%dT%H-%M-%S}-{dead_runs.CLI}-{secrets.token_hex(2)}"
 
 
 def _documents(table: str) -> list[AssetKey]:
@@ -134,35 +142,6 @@ def _newest_stretch(stored: Sequence[str], wanted: Sequence[str]) -> tuple[str, 
     first, last = planning.segments(stored, set(wanted) or {stored[-1]})[-1]
     stretch = stored[stored.index(first) : stored.index(last) + 1]
     return stretch[-LONGEST_RANGE:][0], last
-
-
-def _launch_lock(table: str) -> str:
-    """Held around a run launched here; the table's own lock is taken by the op inside it."""
-    return f"{LAUNCHER}:{table}"
-
-
-def end_dead_runs(instance: DagsterInstance, table: str) -> list[str]:
-    """Mark runs as failed that were launched here and whose process is gone; returns them.
-
-    The caller holds the launch lock, so whoever launched an unfinished run of this table does so no more. Dagster
-    itself cannot know: a run inside a process that was killed stays STARTED for ever. Runs of the daemon are its own
-    affair.
-    """
-    filters = RunsFilter(tags={keys.TABLE_TAG: table, LAUNCHER_TAG: LAUNCHER}, statuses=_UNFINISHED)
-    dead = instance.get_runs(filters)
-    for run in dead:
-        instance.report_run_failed(run, f"The process of this run is gone: nobody syncs {table} any more.")
-    return [run.run_id for run in dead]
-
-
-def end_all_dead_runs(instance: DagsterInstance, sources: Sources) -> list[str]:
-    """`end_dead_runs` for every table that has an unfinished run and is not being synced."""
-    filters = RunsFilter(tags={LAUNCHER_TAG: LAUNCHER}, statuses=_UNFINISHED)
-    ended: list[str] = []
-    for table in sorted({run.tags.get(keys.TABLE_TAG, "") for run in instance.get_runs(filters)}):
-        with contextlib.suppress(TableBusy), locks.table_lock(sources.warehouse, _launch_lock(table)):
-            ended += end_dead_runs(instance, table)
-    return ended
 
 
 def report_documents(sources: ContextSources, done: Sequence[TableReport] = ()) -> None:

@@ -14,14 +14,16 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from varro_assets.cli import dims, documenting, foreground, progress, syncing
+from varro_assets.cli import dims, documenting, foreground, progress, syncing, tether
 from varro_assets.cli.session import Session, session
+from varro_assets.cli.watching import Watch
 from varro_assets.cli.wish import Wish
 from varro_assets.context.sources import open_context
-from varro_assets.engine import postgres
+from varro_assets.engine import database_url, postgres
 from varro_assets.engine.provision import Warehouse
+from varro_assets.engine.server import EmbeddedServer
 from varro_assets.errors import ConfigurationError
-from varro_assets.settings import SIMULATOR
+from varro_assets.settings import SIMULATOR, Settings
 from varro_assets.statbank import catalog, due
 from varro_assets.warehouse import open_warehouse
 
@@ -78,15 +80,31 @@ def up(
     """Run Postgres and Dagster (UI, schedules, sensors, backfills) until Ctrl-C."""
     here = session(context)
     _refuse_taken(port)
-    with here.publisher() as settings, open_warehouse(settings) as warehouse:
+    with here.publisher() as found, open_warehouse(found) as warehouse:
+        url = f"http://127.0.0.1:{port}"
+        settings = served_at(found, url)
         if settings.dst_api_url != here.settings.dst_api_url and here.settings.dst_api_url == SIMULATOR:
             here.say(f"Simulated StatBank at {settings.dst_api_url}")
-        here.say(f"Dagster at [bold]http://127.0.0.1:{port}[/] (Ctrl-C ends it)")
+        here.say(f"Dagster at [bold]{url}[/] (Ctrl-C ends it)")
         with here.dagster_environment(settings, warehouse) as environment:
             arguments = ["dev", *_target(here), "-h", "127.0.0.1", "-p", str(port)]
+            command = [sys.executable, "-m", tether.__name__, foreground.LIFE_LINE, "dagster", *arguments]
             # its own folder: `dagster dev` writes to the working directory
-            code = foreground.run([sys.executable, "-m", "dagster", *arguments], environment, settings.dagster_home)
+            service = foreground.Service(command, environment, settings.dagster_home)
+            server = EmbeddedServer(settings.postgres_dir) if settings.database_url is None else None
+            at = database_url.parse(warehouse.url.get_secret_value()).port
+            with Watch(url, server, at, service, lambda text: here.errors.print(escape(text))) as watch:
+                code = service.run(watch.begin_again)
     raise typer.Exit(code)
+
+
+def served_at(found: Settings, url: str) -> Settings:
+    """The settings for Dagster whose web server is at this address.
+
+    The sensor has that very server load tables that are followed meanwhile, also where people reach it by another.
+    """
+    people = {} if "varro_ui_url" in found.model_fields_set else {"varro_ui_url": url}
+    return found.model_copy(update={"varro_reload_url": url, **people})
 
 
 def _target(here: Session) -> list[str]:

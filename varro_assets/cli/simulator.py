@@ -6,8 +6,10 @@ than ``serve`` talk to a running simulator over HTTP.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +17,7 @@ from typing import Annotated, Any
 import requests
 import typer
 
+from varro_assets.cli.session import session
 from varro_assets.simulator import Simulator, Universe
 from varro_assets.simulator.faults import KINDS as FAULTS
 from varro_assets.simulator.publications import KINDS as PUBLICATIONS
@@ -29,7 +32,13 @@ app = typer.Typer(
     help="A StatBank on this machine: real structure, invented values, publications and faults on demand.",
     no_args_is_help=True,
 )
-_Url = Annotated[str, typer.Option(help="Address of the running simulator.")]
+_Url = Annotated[
+    str | None,
+    typer.Option(
+        help=f"Address of the running simulator; {DEFAULT_URL}, or with varro --demo the demo's own.",
+        show_default=False,
+    ),
+]
 
 
 @app.command()
@@ -87,6 +96,7 @@ def serve(
 
 @app.command(epilog="Kinds: " + ", ".join([*PUBLICATIONS, REVISE_CLASSIFICATION]) + ".")
 def publish(
+    context: typer.Context,
     table: Annotated[
         str, typer.Argument(help=f"Table id, for example FOLK1A; a name such as nuts for {REVISE_CLASSIFICATION}.")
     ],
@@ -99,13 +109,17 @@ def publish(
         list[str] | None,
         typer.Option("--set", help="A text the kind takes, as NAME=TEXT: to=20024, var=KØN, code=TOT, titel=Ny."),
     ] = None,
-    url: _Url = DEFAULT_URL,
+    url: _Url = None,
 ) -> None:
-    """Publish in the running simulator: a new period, a revision, a withdrawal, a move in the subject tree, ..."""
+    """Publish in the running simulator: a new period, a revision, a withdrawal, a move in the subject tree, ...
+
+    The demo's simulator need not be running: it is what every command of the demo asks, so the next one sees it.
+    """
     arguments = {"tid": tid, "cells": cells, "keep": keep, "answers": answers}
     given = {name: value for name, value in arguments.items() if value is not None} | _texts(detail or [])
     about = "classification" if kind == REVISE_CLASSIFICATION else "table"
-    entry = _ask("POST", url, "publish", {"kind": kind, about: table, **given})
+    with _address(context, url) as root:
+        entry = _ask("POST", root, "publish", {"kind": kind, about: table, **given})
     if about == "classification":
         typer.echo(f"{entry['classification']}: {entry['items']} items, files at {entry['guid']}")
         return
@@ -116,6 +130,7 @@ def publish(
     epilog="Kinds: " + "; ".join(f"{kind}: {text}" for kind, text in FAULTS.items() if kind != "publish") + "."
 )
 def fault(
+    context: typer.Context,
     kind: Annotated[str, typer.Argument(help="What goes wrong; see the list below.")],
     table: Annotated[str | None, typer.Option(help="Only in requests about this table.")] = None,
     path: Annotated[
@@ -126,28 +141,43 @@ def fault(
     detail: Annotated[
         list[str] | None, typer.Option("--set", help="A number the kind takes, as NAME=NUMBER: seconds=30, status=502.")
     ] = None,
-    url: _Url = DEFAULT_URL,
+    url: _Url = None,
 ) -> None:
     """Make the running simulator fail."""
     when = {"table": table, "path": path, "nth": nth, "count": count or None}
-    _ask("POST", url, "faults", {"kind": kind, **when, **_numbers(detail or [])})
+    with _address(context, url) as root:
+        _ask("POST", root, "faults", {"kind": kind, **when, **_numbers(detail or [])})
     where = f"{path or 'any request'} of {table or 'any table'}"
     typer.echo(f"{kind} set for {where}, {f'{count} time(s)' if count else 'always'}")
 
 
 @app.command("requests")
-def list_requests(url: _Url = DEFAULT_URL) -> None:
+def list_requests(context: typer.Context, url: _Url = None) -> None:
     """Show what the running simulator was asked, oldest first."""
-    for line in _ask("GET", url, "requests"):
+    with _address(context, url) as root:
+        lines = _ask("GET", root, "requests")
+    for line in lines:
         moment = datetime.fromtimestamp(line["time"], tz=UTC).strftime("%H:%M:%S")
         typer.echo(f"{moment}  {line['status']:3}  {line['method']:4}  {line['path']}  {line['body'][:200]}".rstrip())
 
 
 @app.command()
-def reset(url: _Url = DEFAULT_URL) -> None:
+def reset(context: typer.Context, url: _Url = None) -> None:
     """Forget publications, faults and requests; the state file is removed."""
-    _ask("POST", url, "reset")
+    with _address(context, url) as root:
+        _ask("POST", root, "reset")
     typer.echo("The simulator is as it was at first.")
+
+
+@contextlib.contextmanager
+def _address(context: typer.Context, url: str | None) -> Iterator[str]:
+    """Where the simulator meant is; that of the demo is started if it is not running."""
+    here = session(context)
+    if url is not None or not (here.demo):
+        yield url or DEFAULT_URL
+        return
+    with here.publisher() as settings:
+        yield settings.dst_api_url
 
 
 def _numbers(details: list[str]) -> dict[str, float]:

@@ -16,7 +16,6 @@ from varro_assets.cli.progress import counted
 from varro_assets.cli.session import Session, session
 from varro_assets.cli.wish import Wish
 from varro_assets.engine import periods, postgres
-from varro_assets.engine.planning import Plan
 from varro_assets.errors import DamagedPartition, InvalidPeriod, VarroError
 from varro_assets.follow import read as read_follow_file
 from varro_assets.settings import Settings
@@ -24,7 +23,6 @@ from varro_assets.statbank import catalog, due, manifest
 from varro_assets.statbank import sync as syncs
 from varro_assets.statbank.catalog import Catalogue
 from varro_assets.statbank.due import State
-from varro_assets.statbank.models import TableInfo
 from varro_assets.statbank.sources import Sources
 
 _Tables = Annotated[list[str] | None, typer.Argument(help="Table ids; none = every followed table.", metavar="TABLE")]
@@ -49,11 +47,11 @@ def plan(
                 continue
             try:
                 _describe(sources, [table], _catalogue)
-                info, made = _plan(settings, sources, table, wish)
+                text = _plan_text(settings, sources, table, wish)
             except VarroError as error:
                 here.say(f"[bold]{table}[/]  [red]{escape(str(error))}[/]")
                 continue
-            here.say(f"[bold]{table}[/]  {state}: {_plan_text(info, made)}")
+            here.say(f"[bold]{table}[/]  {state}: {text}")
 
 
 def sync(
@@ -151,23 +149,21 @@ def _describe(sources: Sources, tables: Sequence[str], catalogue: Catalogue) -> 
     catalog.describe(sources.client, sources.catalogue, tables, catalogue)
 
 
-def _plan(settings: Settings, sources: Sources, table: str, wish: Wish) -> tuple[TableInfo, Plan]:
+def _plan_text(settings: Settings, sources: Sources, table: str, wish: Wish) -> str:
     info = sources.catalogue.tableinfo(table)
     if info is None:
         info, raw = sources.client.tableinfo(table)
         sources.catalogue.write_tableinfo(table, raw)
-    options = read_follow_file(settings.follow_file).options(table)
-    state = manifest.read_usable(sources.store(table).folder)
-    return info, syncs.make_plan(info, syncs.held_periods(sources, table), wish.scope(options), state)
-
-
-def _plan_text(info: TableInfo, made: Plan) -> str:
+    scope = wish.scope(read_follow_file(settings.follow_file).options(table))
+    standing = syncs.standing_now(sources, info, syncs.held_periods(sources, table))
+    made = standing.plan(scope)
     newest = list(made.fetch)
     reasons = ", ".join(f"{count} {reason}" for reason, count in made.count().items()) or "nothing to fetch"
-    span = f" ({newest[-1]} to {newest[0]})" if newest else ""
+    span = f" ({newest[0]})" if len(newest) == 1 else f" ({newest[-1]} to {newest[0]})" if newest else ""
     kept = f"; {len(made.vanished)} kept that are no longer published" if made.vanished else ""
     unread = f"; {len(made.unread)} held and not read again" if made.unread else ""
-    return f"{len(made.fetch)} of {len(info.tids)} periods{span}: {reasons}{unread}{kept}"
+    policy = f"; policy: {standing.policy(scope)}" if standing.complete else ""
+    return f"{len(made.fetch)} of {len(info.tids)} periods{span}: {reasons}{unread}{kept}{policy}"
 
 
 def say_nothing_due(here: Session, states: dict[str, State], sources: Sources) -> None:

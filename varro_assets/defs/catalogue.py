@@ -5,6 +5,8 @@ What belongs here: the spec and the op body around `statbank.catalog.poll`.
 
 # no `from __future__ import annotations` here: Dagster reads the annotations of op bodies at definition time
 
+import contextlib
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -20,11 +22,18 @@ from dagster import (
 
 from varro_assets import follow
 from varro_assets.defs import keys
+from varro_assets.defs.dead_runs import alive
 from varro_assets.defs.events import register_periods
 from varro_assets.defs.failures import named_failures
+from varro_assets.defs.requests import sweep_of
 from varro_assets.defs.resources import StatBankResource
+from varro_assets.engine import postgres
 from varro_assets.settings import Settings
-from varro_assets.statbank import catalog
+from varro_assets.statbank import catalog, churn, due
+from varro_assets.statbank.catalog import Catalogue
+from varro_assets.statbank.churn import Change
+from varro_assets.statbank.due import State
+from varro_assets.statbank.sources import Sources
 
 
 def catalogue_asset(settings: Settings) -> AssetsDefinition:
@@ -40,8 +49,18 @@ def catalogue_asset(settings: Settings) -> AssetsDefinition:
         metadata={"path": MetadataValue.path(settings.metadata_dir / "catalog.json"), "api": settings.dst_api_url},
     )
     def statbank_catalog(context: AssetExecutionContext, statbank: StatBankResource) -> MaterializeResult[Any]:
-        with named_failures(), statbank.open(on_retry=context.log.warning) as sources:
+        run_id = context.run.run_id
+        # also of a run that somebody launched in the UI, so that its failure is noticed
+        context.instance.add_run_tags(run_id, {keys.POLL_TAG: keys.CATALOGUE.to_user_string()})
+        with (
+            named_failures(),
+            statbank.open(on_retry=context.log.warning) as sources,
+            alive(sources.warehouse, run_id),
+        ):
+            before = sources.catalogue.read()
             poll = catalog.poll(sources.client, sources.catalogue)
+            context.instance.add_run_tags(run_id, {keys.SWEEP_TAG: sweep_of(poll.catalogue)})
+            found = churn.changes(before.entries if before else {}, poll.catalogue.entries)
             followed = follow.read(settings.follow_file).resolve(
                 poll.catalogue.entries.keys(), poll.catalogue.tables_by_subject
             )
@@ -51,11 +70,15 @@ def catalogue_asset(settings: Settings) -> AssetsDefinition:
                 info = sources.catalogue.tableinfo(table)
                 if info is not None:
                     added += len(register_periods(context.instance, table, info.tids))
+            states = _states(sources, followed, poll.catalogue)
         for table, reason in failed.items():
             context.log.error(f"{table}: {reason}")
         lost = [table for table in followed if table not in poll.catalogue.entries]
         if lost:
             context.log.warning(f"Followed, and not in the catalogue: {', '.join(lost)}")
+        counted = churn.count(found)
+        changed = {str(change): number for change, number in counted.items() if change is not Change.UNCHANGED}
+        context.log.info(f"Since the poll before: {changed or 'no change'}")
         return MaterializeResult(
             metadata={
                 "tables": len(poll.catalogue.entries),
@@ -66,14 +89,22 @@ def catalogue_asset(settings: Settings) -> AssetsDefinition:
                 "descriptions failed": MetadataValue.json(failed),
                 "followed but not in the catalogue": len(lost),
                 "partition keys added": added,
+                # how many were due, for the report of the sweep that this poll begins
+                "due": sum(state not in {State.CURRENT, State.GONE} for state in states.values()),
                 "source": poll.catalogue.source,
+                "changes": MetadataValue.md(churn.as_markdown(found)),
             }
         )
 
     return statbank_catalog
 
 
-def report_poll(instance: DagsterInstance, catalogue: catalog.Catalogue, followed: int) -> None:
+def _states(sources: Sources, followed: Sequence[str], catalogue: Catalogue) -> dict[str, State]:
+    with contextlib.closing(postgres.connect(sources.warehouse, "poll")) as connection:
+        return due.states(followed, catalogue, due.synced(connection), sources.tables_dir)
+
+
+def report_poll(instance: DagsterInstance, catalogue: Catalogue, followed: int) -> None:
     """Report a poll that was made outside a run, unless Dagster knows of it."""
     latest = instance.get_latest_materialization_event(keys.CATALOGUE)
     if latest is not None and latest.timestamp >= datetime.fromisoformat(catalogue.fetched_at).timestamp():

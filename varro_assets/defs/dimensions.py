@@ -110,7 +110,7 @@ def _specs(name: str, page: str, settings: Settings) -> list[AssetSpec]:
     return [
         AssetSpec(
             keys.classification(name),
-            description=f"**{name}** as published: parquet, and the description as Markdown.",
+            description=f"{name} as published: parquet, and the description as Markdown.",
             kinds={"csv", "parquet"},
             metadata={**metadata, "path": MetadataValue.path(settings.classifications_dir / name)},
             **shared,
@@ -118,7 +118,7 @@ def _specs(name: str, page: str, settings: Settings) -> list[AssetSpec]:
         AssetSpec(
             keys.dimension(name),
             deps=[keys.classification(name)],
-            description=f"**{name}** in Postgres: `{SCHEMA}.{name}` with kode, niveau, titel and the parent of each"
+            description=f"{name} in Postgres: `{SCHEMA}.{name}` with kode, niveau, titel and the parent of each"
             f" member, and the view `{SCHEMA}.{name}_tree`.",
             kinds={"postgres"},
             metadata={**metadata, "dagster/table_name": f"{SCHEMA}.{name}"},
@@ -127,7 +127,7 @@ def _specs(name: str, page: str, settings: Settings) -> list[AssetSpec]:
         AssetSpec(
             keys.dimension_document(name),
             deps=[keys.dimension(name)],
-            description=f"What to read before joining **{name}**, and its members as parquet.",
+            description=f"What to read before joining {name}, and its members as parquet.",
             kinds={"markdown", "parquet"},
             metadata={**metadata, "path": MetadataValue.path(settings.context_dir / dim_path(name))},
             **shared,

@@ -29,7 +29,9 @@ from varro_assets.context.document_check import Finding
 from varro_assets.context.places import DocumentPaths
 from varro_assets.context.table_documents import TableReport
 from varro_assets.defs import keys
+from varro_assets.defs.dead_runs import alive
 from varro_assets.defs.failures import named_failures
+from varro_assets.defs.loading import op_body
 from varro_assets.defs.resources import ContextResource
 from varro_assets.dimensions.links import link_file
 from varro_assets.dimensions.models import Link
@@ -64,6 +66,7 @@ def document_assets(
         op_tags={keys.TABLE_TAG: table},
         required_resource_keys={"documents"},  # as in `tables.SyncConfig`: by the context, for the time it saves
     )
+    @op_body
     def document_op(context: AssetExecutionContext) -> Iterator[MaterializeResult[Any] | AssetCheckResult]:
         yield from _document(context, context.resources.documents, table)
 
@@ -76,6 +79,7 @@ def _document(
     with (
         named_failures(),
         documents.open(on_retry=context.log.warning) as sources,
+        alive(sources.warehouse, context.run.run_id),
         contextlib.closing(postgres.connect(sources.warehouse, f"documents {table}")) as connection,
     ):
         taken = snapshot.take(sources, connection)
@@ -150,7 +154,7 @@ def _specs(entry: CatalogueEntry, places: Sequence[Place], settings: Settings, p
         AssetSpec(
             keys.links(table),
             deps=[keys.summary(table)],
-            description=f"Which columns of **{entry.text}** join which dimensions, how well, and by what evidence.",
+            description=f"Which columns of {entry.text} join which dimensions, how well, and by what evidence.",
             kinds={"json"},
             metadata={"path": MetadataValue.path(link_file.path_of(settings.links_dir, table))},
             **shared,
@@ -158,7 +162,7 @@ def _specs(entry: CatalogueEntry, places: Sequence[Place], settings: Settings, p
         AssetSpec(
             keys.document(table),
             deps=[keys.links(table)],
-            description=f"What to read before querying **{entry.text}**: columns, codes, joins, totals, units, period"
+            description=f"What to read before querying {entry.text}: columns, codes, joins, totals, units, period"
             " range, footnotes and SQL that has been run; and the values of its columns as parquet.",
             kinds={"markdown", "parquet"},
             metadata={"path": MetadataValue.path(settings.context_dir / paths.fact_path(places, table))},

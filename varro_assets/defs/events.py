@@ -6,6 +6,7 @@ get an event follows from how Dagster derives a key's status (docs/architecture.
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -17,6 +18,7 @@ from dagster._core.storage.partition_status_cache import AssetPartitionStatus
 from varro_assets.defs import keys
 from varro_assets.defs.columns import column_schema
 from varro_assets.engine import periods
+from varro_assets.engine.differences import Difference
 from varro_assets.engine.partitions import PartitionInfo
 from varro_assets.engine.planning import Plan
 from varro_assets.statbank import facts
@@ -53,6 +55,7 @@ class PartitionEvents(Observer):
         assets: that the sync writes, selected or not: who materialises only the summary changes these as well.
         watcher: also told of everything.
         info: the description known beforehand, if any; a plan brings a fresher one.
+        report: of the sync; knows how much was revised.
     """
 
     def __init__(
@@ -62,7 +65,9 @@ class PartitionEvents(Observer):
         assets: Sequence[AssetKey],
         watcher: Observer,
         info: TableInfo | None = None,
+        report: SyncReport | None = None,
     ) -> None:
+        self._revisions: Mapping[str, Difference] = report.revisions if report else {}
         self._context, self._table, self._watcher, self._info = context, table, watcher, info
         self._assets = assets
         self.range = (
@@ -105,7 +110,7 @@ class PartitionEvents(Observer):
 
     def settled(self, period: str, outcome: Outcome, part: PartitionInfo) -> None:
         """Report the period if its key would otherwise show wrong or old."""
-        if outcome in {Outcome.NEW, Outcome.REVISED} or period in self.range or period in self._wrong:
+        if outcome in {Outcome.NEW, Outcome.REVISED, Outcome.SHRUNK} or period in self.range or period in self._wrong:
             self._log(period, str(outcome), part)
         self._watcher.settled(period, outcome, part)
 
@@ -136,7 +141,10 @@ class PartitionEvents(Observer):
             extra = self._extra(asset)
             batch = str(uuid.uuid4())
             for place, (outcome, part) in enumerate(waiting, start=1):
-                event = materialization(asset, part, outcome, extra)
+                found = self._revisions.get(part.period)
+                event = materialization(
+                    asset, part, outcome, {**extra, **(difference_metadata(found) if found else {})}
+                )
                 is_last = place == len(waiting)
                 DagsterEvent.asset_materialization(step, event, DagsterEventBatchMetadata(batch, is_last))
 
@@ -163,6 +171,19 @@ def materialization(
         metadata={**period_metadata(part, outcome), **(extra or {})},
         tags={DATA_VERSION_TAG: part.content_hash},
     )
+
+
+def difference_metadata(found: Difference) -> dict[str, Any]:
+    """What the UI shows of a revision; the largest change is left out where no number changed into another."""
+    numbers: dict[str, Any] = {
+        "rows_added": found.rows_added,
+        "rows_removed": found.rows_removed,
+        "values_changed": found.values_changed,
+    }
+    # JSON, by which the UI is told, knows no infinity
+    if found.largest_change is not None and math.isfinite(found.largest_change):
+        numbers["largest_change"] = found.largest_change
+    return numbers
 
 
 def period_metadata(part: PartitionInfo, outcome: str) -> dict[str, Any]:

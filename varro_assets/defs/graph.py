@@ -14,11 +14,16 @@ from varro_assets import follow
 from varro_assets.context.maps.geo_layers import DEFAULT, LAYERS
 from varro_assets.context.places import DocumentPaths
 from varro_assets.context.sources import ContextSources
+from varro_assets.defs.alerts import alerts
 from varro_assets.defs.catalogue import catalogue_asset
+from varro_assets.defs.changes import changes_sensor
 from varro_assets.defs.dimensions import dimension_assets
 from varro_assets.defs.documents import document_assets
+from varro_assets.defs.logs import loggers
 from varro_assets.defs.pages import map_layer_assets, subject_pages
+from varro_assets.defs.polling import poll_schedule
 from varro_assets.defs.resources import ContextResource, StatBankResource
+from varro_assets.defs.retention import retention
 from varro_assets.defs.tables import table_assets
 from varro_assets.defs.watcher import Watcher
 from varro_assets.dimensions.classifications import registry
@@ -38,7 +43,9 @@ def definitions(
     """
     known = CatalogueFolder(settings.metadata_dir).read()
     tables = _tables(settings, known, only) if known else []
-    shared = [] if only is not None else _shared(settings)
+    whole = only is None
+    shared = _shared(settings) if whole else []
+    poll = poll_schedule(settings) if whole else None
     home = str(settings.home)
     return Definitions(
         assets=[*shared, *tables],
@@ -47,6 +54,9 @@ def definitions(
             "documents": ContextResource(home=home),
             "watcher": watcher or Watcher(),
         },
+        schedules=[*([poll] if poll else []), retention(settings)] if whole else [],
+        sensors=[changes_sensor(settings), *alerts(settings)] if whole else [],
+        loggers=loggers(settings),
         # every process of a multiprocess run would load all definitions again
         executor=in_process_executor,
     )

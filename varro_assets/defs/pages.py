@@ -13,6 +13,7 @@ from dagster import (
     AssetExecutionContext,
     AssetsDefinition,
     AssetSpec,
+    Config,
     MaterializeResult,
     MetadataValue,
     asset,
@@ -20,10 +21,15 @@ from dagster import (
 )
 
 from varro_assets.context import holdings, snapshot, subject_documents
+from varro_assets.context.documents import DocumentsReport
+from varro_assets.context.documents import write as write_documents
 from varro_assets.context.maps.geo_layers import FOLDER, LAYERS
 from varro_assets.context.places import SUBJECTS
+from varro_assets.context.sources import ContextSources
 from varro_assets.defs import keys
+from varro_assets.defs.documents import report_written
 from varro_assets.defs.failures import named_failures
+from varro_assets.defs.reports import report_shared
 from varro_assets.defs.resources import ContextResource
 from varro_assets.engine import postgres
 from varro_assets.settings import Settings
@@ -32,6 +38,16 @@ if TYPE_CHECKING:
     from varro_assets.context.maps.geo import LayerReport
 
 GROUP = "documents"
+
+
+class PagesConfig(Config):
+    """How the pages are looked at.
+
+    Attributes:
+        everything: look at every page; without it only at those of which something has changed.
+    """
+
+    everything: bool = True
 
 
 def subject_pages(settings: Settings) -> AssetsDefinition:
@@ -43,22 +59,27 @@ def subject_pages(settings: Settings) -> AssetsDefinition:
         group_name=GROUP,
         owners=[settings.varro_owner],
         kinds={"markdown"},
-        description="A page for each subject with tables that are held, and their index. A table's own run writes the"
-        " pages it stands on; materialise this to look at all of them.",
+        description="A page for each subject with tables that are held, and their index; and what else is out of date:"
+        " documents of dimensions, of tables whose dimensions changed, the index of maps. A table's own run writes the"
+        " pages it stands on; this run follows when all tables of a sweep are done.",
         metadata={"path": MetadataValue.path(settings.context_dir / SUBJECTS)},
     )
-    def context_subjects(context: AssetExecutionContext, documents: ContextResource) -> MaterializeResult[Any]:
-        with (
-            named_failures(),
-            documents.open(on_retry=context.log.warning) as sources,
-            contextlib.closing(postgres.connect(sources.warehouse, "subject pages")) as connection,
-        ):
-            taken = snapshot.take(sources, connection)
-            report = subject_documents.write_all(
-                sources, taken, connection, holdings.holdings(connection), {}, everything=True
-            )
+    def context_subjects(
+        context: AssetExecutionContext, config: PagesConfig, documents: ContextResource
+    ) -> MaterializeResult[Any]:
+        with named_failures(), documents.open(on_retry=context.log.warning) as sources:
+            report = write_documents(sources)
+            if config.everything:
+                _write_every_page(sources, report)
+            _write_index_of_maps(sources, report)
+            for table in report.tables:
+                if table.changed:
+                    report_written(context.instance, table)
+            report_shared(context.instance, sources, but=keys.SUBJECTS)
         for on, problem in report.problems.items():
             context.log.error(f"{on}: {problem}")
+        for remark in report.remarks:
+            context.log.warning(remark)
         return MaterializeResult(
             metadata={
                 "pages": report.pages,
@@ -68,6 +89,27 @@ def subject_pages(settings: Settings) -> AssetsDefinition:
         )
 
     return context_subjects
+
+
+def _write_every_page(sources: ContextSources, report: DocumentsReport) -> None:
+    with contextlib.closing(postgres.connect(sources.warehouse, "subject pages")) as connection:
+        taken = snapshot.take(sources, connection)
+        held = holdings.holdings(connection)
+        pages = subject_documents.write_all(sources, taken, connection, held, {}, everything=True)
+    report.pages = pages.pages
+    report.changed.extend(pages.changed)
+    report.problems.update(pages.problems)
+
+
+def _write_index_of_maps(sources: ContextSources, report: DocumentsReport) -> None:
+    if not any((sources.folder / FOLDER).glob("*.parquet")):
+        return
+    # imported here: geopandas takes a third of a second to load, which every other run would pay
+    from varro_assets.context.maps import map_layers
+
+    with contextlib.closing(postgres.connect(sources.warehouse, "map layers")) as connection:
+        taken = snapshot.take(sources, connection)
+        report.changed += map_layers.write_index(sources, taken, connection, holdings.holdings(connection))
 
 
 def map_layer_assets(settings: Settings, layers: Sequence[str]) -> AssetsDefinition:

@@ -19,14 +19,19 @@ from varro_assets.defs import keys
 from varro_assets.defs.dimensions import held_metadata
 
 
-def report_shared(instance: DagsterInstance, sources: ContextSources) -> list[AssetKey]:
+def report_shared(instance: DagsterInstance, sources: ContextSources, *, but: AssetKey | None = None) -> list[AssetKey]:
     """Report what lies there and is newer than what Dagster knows; returns the keys.
 
     Args:
         instance: Dagster's.
         sources: whose dimension tables are up to date with their files.
+        but: what the run that calls this reports itself.
     """
-    written = {key: (path.stat().st_mtime, metadata) for key, path, metadata in _written(sources) if path.exists()}
+    written = {
+        key: (path.stat().st_mtime, metadata)
+        for key, path, metadata in _written(sources)
+        if key != but and path.exists()
+    }
     known = {
         record.asset_entry.asset_key: record.asset_entry.last_materialization.timestamp
         for record in instance.get_asset_records(list(written))

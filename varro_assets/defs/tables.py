@@ -5,32 +5,42 @@ What belongs here: specs, config and the op body, which only translates between 
 
 # no `from __future__ import annotations` here: Dagster reads the annotations of op bodies at definition time
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 from enum import Enum
 from typing import Any
 
 from dagster import (
+    AssetCheckResult,
     AssetExecutionContext,
     AssetKey,
     AssetsDefinition,
     AssetSpec,
     BackfillPolicy,
     Config,
+    FreshnessPolicy,
     MaterializeResult,
     MetadataValue,
     multi_asset,
 )
 
-from varro_assets.defs import keys
+from varro_assets.defs import checks, keys
 from varro_assets.defs.columns import column_schema
-from varro_assets.defs.events import PartitionEvents
+from varro_assets.defs.dead_runs import alive
+from varro_assets.defs.events import PartitionEvents, difference_metadata
 from varro_assets.defs.failures import named_failures
+from varro_assets.defs.loading import op_body
 from varro_assets.defs.resources import StatBankResource
 from varro_assets.defs.watcher import Watcher
+from varro_assets.engine import differences
+from varro_assets.engine import periods as period_codes
+from varro_assets.engine.periods import Frequency
 from varro_assets.engine.planning import Scope
+from varro_assets.errors import InvalidPeriod
 from varro_assets.follow import TableOptions
 from varro_assets.settings import Settings
-from varro_assets.statbank import facts, sync
+from varro_assets.statbank import facts, preview, sync
 from varro_assets.statbank.catalog import Place
 from varro_assets.statbank.models import CatalogueEntry
 from varro_assets.statbank.sources import Sources
@@ -43,7 +53,7 @@ class Periods(Enum):
     SELECTED = "selected"
     """Exactly the partition keys of the run."""
     DUE = "due"
-    """New periods and the trailing window, whatever the keys of the run."""
+    """What is new and what the refresh policy has read again, whatever the keys of the run."""
     DUE_SELECTED = "due_selected"
     """Those of the run's partition keys that are due and not yet read of the present publication."""
     ALL = "all"
@@ -101,13 +111,15 @@ def table_assets(
     @multi_asset(
         name=keys.op_name(table),
         specs=_specs(entry, places, settings),
-        can_subset=True,
+        check_specs=checks.specs(table),
+        can_subset=True,  # the UI may leave checks out, or run them alone
         backfill_policy=BackfillPolicy.single_run(),
         op_tags={keys.TABLE_TAG: table},
         config_schema=_CONFIG_SCHEMA,
         required_resource_keys={"statbank", "watcher"},
     )
-    def sync_op(context: AssetExecutionContext) -> Iterator[MaterializeResult[Any]]:
+    @op_body
+    def sync_op(context: AssetExecutionContext) -> Iterator[MaterializeResult[Any] | AssetCheckResult]:
         config = SyncConfig(**context.op_execution_context.op_config)
         yield from _sync(context, config, context.resources.statbank, context.resources.watcher, table, kept)
 
@@ -121,11 +133,21 @@ def _sync(
     watcher: Watcher,
     table: str,
     options: TableOptions,
-) -> Iterator[MaterializeResult[Any]]:
-    with named_failures(), statbank.open(on_retry=context.log.warning) as sources:
+) -> Iterator[MaterializeResult[Any] | AssetCheckResult]:
+    began, chosen = time.monotonic(), {key.name for key in context.selected_asset_check_keys}
+    with (
+        named_failures(),
+        statbank.open(on_retry=context.log.warning) as sources,
+        alive(sources.warehouse, context.run.run_id),
+    ):
+        if not context.selected_asset_keys:
+            yield from checks.alone(sources, table, chosen, config.wait_seconds)
+            return
         report = SyncReport(table)
         watcher.began(report)
-        events = PartitionEvents(context, table, _written(context, table), watcher, sources.catalogue.tableinfo(table))
+        events = PartitionEvents(
+            context, table, _written(context, table), watcher, sources.catalogue.tableinfo(table), report
+        )
         try:
             _bring_in(context, config, sources, events, report, options)
             events.finished(report)
@@ -138,7 +160,12 @@ def _sync(
         if report.unsettled:
             context.log.warning(f"{table}: {len(report.unsettled)} periods did not come in: {report.unsettled[:10]}")
         if keys.summary(table) in context.selected_asset_keys:
-            yield MaterializeResult(asset_key=keys.summary(table), metadata=_summary(sources, report))
+            metadata = _summary(sources, report) | {"seconds": round(time.monotonic() - began, 3)}
+            yield MaterializeResult(asset_key=keys.summary(table), metadata=metadata)
+        if chosen:
+            # one that is filled anew from parquet is looked at whole
+            refilled = config.periods is not Periods.SELECTED and not _fetches(context, table)
+            yield from checks.after_sync(sources, context.instance, report, None if refilled else events.range, chosen)
 
 
 def _bring_in(
@@ -161,6 +188,7 @@ def _bring_in(
         scope=config.scope(sorted(events.range), options),
         accept_shrink=config.accept_shrink,
         load=_loads(context, table),
+        keep_revisions=options.revisions,
         run_id=run_id,
         wait=wait,
         report=report,
@@ -193,7 +221,8 @@ def _specs(entry: CatalogueEntry, places: Sequence[Place], settings: Settings) -
     metadata: dict[str, Any] = {
         "statbank.dk": MetadataValue.url(url),
         "unit": entry.unit,
-        "published periods": f"{entry.firstPeriod} to {entry.latestPeriod}",
+        # the newest one would be of the day on which the graph was loaded
+        "first period": entry.firstPeriod,
         "subjects": MetadataValue.md("\n".join(f"- {place.path}" for place in places) or "none"),
     }
     shared: dict[str, Any] = {
@@ -206,7 +235,7 @@ def _specs(entry: CatalogueEntry, places: Sequence[Place], settings: Settings) -
     return [
         AssetSpec(
             keys.published(table),
-            description=f"**{entry.text}** by {variables}. As published: one parquet file per period, codes as text.",
+            description=f"{entry.text} by {variables}. As published: one parquet file per period, codes as text.",
             partitions_def=keys.partitions(table),
             kinds={"statbank", "parquet"},
             metadata={**metadata, "path": MetadataValue.path(settings.tables_dir / table)},
@@ -215,7 +244,7 @@ def _specs(entry: CatalogueEntry, places: Sequence[Place], settings: Settings) -
         AssetSpec(
             keys.fact(table),
             deps=[keys.published(table)],
-            description=f"**{entry.text}** by {variables}. Typed rows in Postgres table `{relation}`.",
+            description=f"{entry.text} by {variables}. Typed rows in Postgres table `{relation}`.",
             partitions_def=keys.partitions(table),
             kinds={"postgres"},
             metadata={**metadata, "dagster/table_name": relation},
@@ -224,13 +253,57 @@ def _specs(entry: CatalogueEntry, places: Sequence[Place], settings: Settings) -
         AssetSpec(
             keys.summary(table),
             deps=[keys.fact(table)],
-            description=f"Summary of the last sync of **{table}**, {entry.text}. Materialise it alone to sync the"
-            " table: new periods and the trailing window.",
+            description=f"Summary of the last sync of {table}, {entry.text}. Materialise it alone to sync the"
+            " table: new periods, and what its refresh policy has read again.",
             kinds={"postgres"},
             metadata={**metadata, "dagster/table_name": relation},
+            freshness_policy=_fresh(entry),
             **shared,
         ),
     ]
+
+
+def _by_outcome(report: SyncReport) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for code, outcome in report.outcomes.items():
+        found.setdefault(str(outcome), []).append(code)
+    return found
+
+
+def _by_reason(report: SyncReport) -> dict[str, list[str]]:
+    reasons: dict[str, list[str]] = {}
+    for code, reason in (report.plan.fetch if report.plan else {}).items():
+        reasons.setdefault(str(reason), []).append(code)
+    return reasons
+
+
+LONGEST_DAYS: Mapping[Frequency, int] = {
+    Frequency.DAILY: 7,
+    Frequency.WEEKLY: 21,
+    Frequency.MONTHLY: 75,
+    Frequency.QUARTERLY: 150,
+    Frequency.HALF_YEARLY: 270,
+    Frequency.YEARLY: 460,
+}
+"""Days after which a table that was not synced is worth a look: its step, and how much later it may come.
+
+Of the real catalogue of 6 September 2025 these had not been published for longer: 1 of 6 daily tables, 0 of 2 weekly,
+14 of 209 monthly, 10 of 232 quarterly, 2 of 9 half-yearly, 82 of 1,712 yearly: mostly those that were given up. It is a
+backstop: Dagster sees when a table was last synced, not which period it holds, and that is what `newest_period_held`
+is for.
+"""
+_POLICIES = {
+    frequency: FreshnessPolicy.time_window(fail_window=timedelta(days=days), warn_window=timedelta(days=days * 0.8))
+    for frequency, days in LONGEST_DAYS.items()
+}
+
+
+def _fresh(entry: CatalogueEntry) -> FreshnessPolicy | None:
+    """By the newest period's label, which in Danish is its code; none for a table of no known step."""
+    try:
+        return _POLICIES.get(period_codes.frequency([entry.latestPeriod]))
+    except InvalidPeriod:
+        return None
 
 
 def _summary(sources: Sources, report: SyncReport) -> dict[str, Any]:
@@ -244,8 +317,16 @@ def _summary(sources: Sources, report: SyncReport) -> dict[str, Any]:
         "rows_written": report.rows_written,
         "requests": report.requests,
         **{f"periods_{outcome}": report.count(outcome) for outcome in Outcome},
+        "periods_unsettled": len(report.unsettled),
+        "settled": MetadataValue.json(_by_outcome(report)),
+        "planned": MetadataValue.json(_by_reason(report)),
+        **difference_metadata(differences.total(report.revisions.values())),
+        "document": MetadataValue.asset(keys.document(report.table)),
     }
     info = sources.catalogue.tableinfo(report.table)
     if info is not None:
         metadata["dagster/column_schema"] = column_schema(info, facts.period_table(info, held))
+        published = period_codes.in_order(info.tids)
+        metadata["published periods"] = f"{published[0]} to {published[-1]}" if published else "none"
+        metadata["preview"] = MetadataValue.md(preview.preview(sources.store(report.table), info, held))
     return metadata

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from pydantic import SecretStr
 
@@ -17,6 +17,7 @@ from varro_assets.errors import TableBusy
 
 _KEY = "hashtextextended('varro:' || %(name)s, 0)"
 _TAKE = f"SELECT pg_try_advisory_lock({_KEY})"
+_SHARE = f"SELECT pg_try_advisory_lock_shared({_KEY})"
 _GIVE_BACK = f"SELECT pg_advisory_unlock({_KEY})"
 # A bigint key shows in pg_locks as its two halves, objsubid 1.
 _HOLDER = f"""
@@ -26,6 +27,16 @@ SELECT a.application_name, a.backend_start
    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
    AND l.classid::bigint = (({_KEY} >> 32) & 4294967295)
    AND l.objid::bigint = ({_KEY} & 4294967295)
+"""
+# the key put together again of its halves
+_HELD = """
+SELECT wanted.name
+  FROM unnest(%(names)s::text[]) AS wanted (name)
+ WHERE hashtextextended('varro:' || wanted.name, 0) IN (
+       SELECT (l.classid::bigint << 32) | l.objid::bigint
+         FROM pg_locks l
+        WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+          AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()))
 """
 _POLL_SECONDS = 0.5
 
@@ -60,6 +71,22 @@ def table_lock(url: SecretStr, name: str, *, wait: float = 0.0) -> Iterator[Tabl
 
 
 @contextlib.contextmanager
+def shared_lock(url: SecretStr, name: str) -> Iterator[None]:
+    """Hold a lock that any number may hold at once, on a connection of its own; to `held` it is one like any other.
+
+    Args:
+        url: the warehouse.
+        name: of the lock; one that nobody takes for himself alone.
+
+    Raises:
+        TableBusy: somebody has it for himself alone.
+    """
+    with contextlib.closing(postgres.connect(url, f"lock {name}")) as connection:
+        _wait_for(connection, name, 0.0, _SHARE)
+        yield
+
+
+@contextlib.contextmanager
 def short_lock(connection: Connection, name: str, *, wait: float = 0.0) -> Iterator[None]:
     """Hold a lock on a connection that does the work as well: opening one costs more than a short piece of work.
 
@@ -81,15 +108,22 @@ def short_lock(connection: Connection, name: str, *, wait: float = 0.0) -> Itera
                 cursor.execute(_GIVE_BACK, {"name": name})
 
 
+def held(connection: Connection, names: Collection[str]) -> set[str]:
+    """Those of the names whose lock somebody holds; one query for all."""
+    with postgres.transaction(connection, "look at the locks") as cursor:
+        cursor.execute(_HELD, {"names": list(names)})
+        return {row[0] for row in cursor.fetchall()}
+
+
 def holder(url: SecretStr, name: str) -> str | None:
     """Who holds the lock, in words; None when it is free."""
     with contextlib.closing(postgres.connect(url, f"look at lock {name}")) as connection:
         return _holder(connection, name)
 
 
-def _wait_for(connection: Connection, name: str, wait: float) -> None:
+def _wait_for(connection: Connection, name: str, wait: float, take: str = _TAKE) -> None:
     deadline = time.monotonic() + wait
-    while not _take(connection, name):
+    while not _taken(connection, name, take):
         if time.monotonic() >= deadline:
             raise TableBusy(
                 "lock table",
@@ -100,9 +134,9 @@ def _wait_for(connection: Connection, name: str, wait: float) -> None:
         time.sleep(min(_POLL_SECONDS, max(0.0, deadline - time.monotonic())))
 
 
-def _take(connection: Connection, name: str) -> bool:
+def _taken(connection: Connection, name: str, take: str) -> bool:
     with postgres.transaction(connection, "lock table", on=name) as cursor:
-        cursor.execute(_TAKE, {"name": name})
+        cursor.execute(take, {"name": name})
         row = cursor.fetchone()
     return bool(row and row[0])
 

@@ -6,8 +6,8 @@ What belongs here: pure decisions over sets of period codes. No file, no databas
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 
 from varro_assets.engine import periods
@@ -23,6 +23,12 @@ TRAILING_WINDOW: Mapping[Frequency, int] = {
     Frequency.OTHER: 2,
 }
 """How many of the newest periods a publisher is expected to revise, and which are therefore read again."""
+ROTATION = 12
+"""Beyond the window each publication has this part of the periods read again, the longest unread first."""
+OVERDUE = timedelta(days=400)
+"""A period last read longer ago than this is read again whatever the rotation says."""
+_CLOCK_TOLERANCE = timedelta(days=1)
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 class Refresh(StrEnum):
@@ -42,10 +48,60 @@ class Reason(StrEnum):
     BOOTSTRAP = "first load"
     NEW = "new"
     TRAILING = "trailing window"
+    ROTATION = "longest unread"
+    WHOLE = "whole table"
     FULL = "full refresh"
     SINCE = "since"
     REQUESTED = "requested"
     RESHAPED = "table changed shape"
+
+
+@dataclass(frozen=True)
+class Read:
+    """The last time a period was asked of the publisher.
+
+    Attributes:
+        updated: the publication it was read of.
+        read_at: when.
+        read_before: when it had last been read of another publication than this one; None if it never was.
+    """
+
+    updated: str
+    read_at: datetime
+    read_before: datetime | None = None
+
+    def again(self, updated: str, read_at: datetime) -> Read:
+        """What is known after the period was read once more."""
+        return Read(updated, read_at, self.read_before if updated == self.updated else self.read_at)
+
+
+@dataclass(frozen=True)
+class History:
+    """What was read of a table earlier.
+
+    Attributes:
+        present: the publication that is published now; publications are told apart, never ordered.
+        reads: held period -> its last read; a held one that is missing counts as never read.
+        now: the present moment.
+        small: whether all of the table fits one request.
+    """
+
+    present: str = ""
+    reads: Mapping[str, Read] = field(default_factory=dict)
+    now: datetime = _NEVER
+    small: bool = False
+
+    def is_read(self, code: str) -> bool:
+        """Whether the period was read of the present publication."""
+        read = self.reads.get(code)
+        return read is not None and read.updated == self.present
+
+    def unread_since(self, code: str) -> datetime | None:
+        """When the period was last read of an earlier publication; None if it came in with the present one."""
+        read = self.reads.get(code)
+        if read is None:
+            return _NEVER
+        return read.read_before if read.updated == self.present else read.read_at
 
 
 @dataclass(frozen=True)
@@ -72,13 +128,15 @@ class Plan:
 
 @dataclass(frozen=True)
 class Scope:
-    """What the caller asks of a plan; the default is new and trailing periods.
+    """What the caller asks of a plan; the default is what is due.
+
+    Due is what is new and what `refresh` says is to be read again and was not read of the present publication yet.
 
     Attributes:
-        full: every published period.
-        since: every published period that starts at or after this one.
-        only: exactly these (those that are published).
-        within: of what is due only these, those left out that were read of the present publication already.
+        full: every published period, read already or not.
+        since: beside what is due every published period that starts at or after this one, read already or not.
+        only: exactly these (those that are published), read already or not.
+        within: of what is due only these.
         trailing: window in periods instead of the one for the table's frequency.
         refresh: how much is read again.
     """
@@ -95,16 +153,21 @@ def plan(
     published: Iterable[str],
     held: Collection[str],
     scope: Scope | None = None,
+    history: History | None = None,
     *,
     reshaped: bool = False,
     trusted: Collection[str] | None = None,
 ) -> Plan:
     """Decide which periods to fetch.
 
+    Carried out in parts (`Scope.within`), by several runs one after another, the parts add up to the plan of the whole:
+    what was read meanwhile drops out, and nothing else takes its place.
+
     Args:
         published: codes in the publisher's fresh table description.
         held: codes we have.
         scope: what the caller asks for.
+        history: what was read earlier; nothing by default.
         reshaped: the table's shape differs from that of what is held, so all of it must be fetched.
         trusted: on a first load that is not yet complete, the held periods that were read of this very publication
             and need not be read again; None once a first load has been complete.
@@ -112,10 +175,17 @@ def plan(
     Raises:
         InvalidPeriod: a published code, or the code in ``since``, cannot be read.
     """
-    scope = scope or Scope()
+    scope, history = scope or Scope(), history or History()
     ordered = periods.in_order(published)
     held = set(held)
-    reasons = _reasons(ordered, held, scope, reshaped=reshaped, trusted=trusted)
+    if reshaped:
+        reasons = dict.fromkeys(ordered, Reason.RESHAPED)
+    elif scope.only is not None:
+        reasons = dict.fromkeys(set(ordered).intersection(scope.only), Reason.REQUESTED)
+    elif scope.full:
+        reasons = dict.fromkeys(ordered, Reason.FULL)
+    else:
+        reasons = _due(ordered, held, scope, history, trusted)
     return Plan(
         fetch={code: reasons[code] for code in reversed(ordered) if code in reasons},
         unread=tuple(code for code in ordered if code in held and code not in reasons),
@@ -123,33 +193,60 @@ def plan(
     )
 
 
-def _reasons(
+def window(ordered: Sequence[str], scope: Scope) -> int:
+    """How many of the newest of these periods are read again each time."""
+    return TRAILING_WINDOW[periods.frequency(ordered)] if scope.trailing is None else scope.trailing
+
+
+def _due(
     ordered: Sequence[str],
     held: Collection[str],
     scope: Scope,
-    *,
-    reshaped: bool,
+    history: History,
     trusted: Collection[str] | None,
 ) -> dict[str, Reason]:
-    if reshaped:
-        return dict.fromkeys(ordered, Reason.RESHAPED)
-    if scope.only is not None:
-        only = set(scope.only)
-        return {code: Reason.REQUESTED for code in ordered if code in only}
-    if scope.full:
-        return dict.fromkeys(ordered, Reason.FULL)
     if trusted is not None:
         known = set(held).intersection(trusted)
-        return {code: Reason.BOOTSTRAP for code in ordered if code not in known}
-    reasons: dict[str, Reason] = {}
-    window = TRAILING_WINDOW[periods.frequency(ordered)] if scope.trailing is None else scope.trailing
-    for code in ordered[max(0, len(ordered) - window) :]:
-        reasons[code] = Reason.TRAILING
-    if scope.since is not None:
-        # by start, not by order: `since 2024` of a monthly table means from 2024M01, which ends before 2024 does
-        first = _start(scope.since)
-        reasons |= {code: Reason.SINCE for code in ordered if _start(code) >= first}
-    return reasons | {code: Reason.NEW for code in ordered if code not in held}
+        reasons = {code: Reason.BOOTSTRAP for code in ordered if code not in known}
+    else:
+        again = _again(ordered, held, scope, history)
+        reasons = {code: reason for code, reason in again.items() if not history.is_read(code)}
+        if scope.since is not None:
+            # by start, not by order: `since 2024` of a monthly table means from 2024M01, which ends before 2024 does
+            first = _start(scope.since)
+            reasons |= {code: Reason.SINCE for code in ordered if _start(code) >= first}
+        reasons |= {code: Reason.NEW for code in ordered if code not in held}
+    return reasons if scope.within is None else {code: reasons[code] for code in reasons.keys() & set(scope.within)}
+
+
+def _again(ordered: Sequence[str], held: Collection[str], scope: Scope, history: History) -> dict[str, Reason]:
+    """The held periods that this publication has read again, those included that were."""
+    if scope.refresh is Refresh.FULL or (scope.refresh is Refresh.AUTO and history.small):
+        return {code: Reason.WHOLE for code in ordered if code in held}
+    start = max(0, len(ordered) - window(ordered, scope))
+    beyond = [code for code in ordered[:start] if code in held]
+    return dict.fromkeys(_rotation(beyond, history), Reason.ROTATION) | {
+        code: Reason.TRAILING for code in ordered[start:] if code in held
+    }
+
+
+def _rotation(beyond: Sequence[str], history: History) -> list[str]:
+    """The longest unread share of the periods beyond the window, and those that are overdue.
+
+    Ranked by the last read of an *earlier* publication, so that the choice stays the same while it is being carried
+    out. A read that lies in the future was dated by a clock that has been put right since: it says nothing, and the
+    period goes first.
+    """
+    known = ((code, history.unread_since(code)) for code in beyond)
+    ranked = [(since <= history.now + _CLOCK_TOLERANCE, since, code) for code, since in known if since is not None]
+    ranked.sort(key=lambda rank: rank[:2])  # stable: of equals the older period first
+    share = -(-len(ranked) // ROTATION)
+    overdue = [code for past, since, code in ranked[share:] if past and _is_overdue(since, history.now)]
+    return [*(code for _, _, code in ranked[:share]), *overdue]
+
+
+def _is_overdue(since: datetime, now: datetime) -> bool:
+    return now - since > OVERDUE
 
 
 def _start(code: str) -> date:

@@ -129,6 +129,24 @@ class EmbeddedServer:
         with self._changing():
             write_record(self.folder, replace(read_record(self.folder), kept=True))
 
+    def revive(self) -> Endpoint | None:
+        """Start the server again if all its processes are gone; where it then answers, None if there was no need.
+
+        For one who uses it (`running`) and for whom it is to live on. After a crash the port is the old one, unless
+        somebody else took it in between.
+
+        Raises:
+            EmbeddedServerError, StorageFull: it does not come up.
+        """
+        with self._changing():
+            alive = FileLock(self.folder / "alive.lock")
+            try:
+                if not alive.acquire():
+                    return None  # it lives, or its last processes have yet to notice that it does not
+            finally:
+                alive.forget()
+            return None if self._probe().endpoint else self._ensure_live()
+
     def stop(self, *, force: bool = False) -> bool:
         """Stop the server (fast shutdown: open transactions are rolled back); False when it was not running.
 

@@ -51,6 +51,15 @@ def revise(table: Table, tid: str | None = None, cells: int | None = None) -> Ta
     return replace(table, revisions=(*table.revisions, (tid, seed, count)))
 
 
+def offset(table: Table, tid: str | None = None) -> Table:
+    """Two leaf cells of one period change by as much up as down, so that a sum over both tells nothing.
+
+    Without ``tid`` the first period is meant.
+    """
+    tid = _held(table, tid or table.periods[0])
+    return replace(table, offsets=(*table.offsets, (tid, seed_of("offset", table.id, tid, len(table.offsets)))))
+
+
 def restate(table: Table) -> Table:
     """All history changes."""
     return replace(table, restated=table.restated + 1)
@@ -100,6 +109,11 @@ def deactivate(table: Table) -> Table:
     return replace(table, active=False)
 
 
+def reinstate(table: Table) -> Table:
+    """A table that was withdrawn or inactive is listed again, as active, and answers."""
+    return replace(table, listed=True, answers=True, active=True)
+
+
 def move(table: Table, to: str, instead_of: str | None = None) -> Table:
     """The table hangs under the subject ``to`` instead of its first one, or of the one given."""
     gone = instead_of or table.subjects[0]
@@ -140,6 +154,7 @@ KINDS: Mapping[str, Callable[..., Table]] = {
     "insert_period": insert_period,
     "drop_period": drop_period,
     "revise": revise,
+    "offset": offset,
     "restate": restate,
     "add_code": add_code,
     "change_dimensions": change_dimensions,
@@ -147,6 +162,7 @@ KINDS: Mapping[str, Callable[..., Table]] = {
     "shrink": shrink,
     "withdraw": withdraw,
     "deactivate": deactivate,
+    "reinstate": reinstate,
     "move": move,
     "relabel": relabel,
     "annotate": annotate,

@@ -62,6 +62,7 @@ class Table:
         holes: combinations that never have a row, as ``{dimension: codes}``.
         restated: how many times all history was changed.
         revisions: (period, seed, number of leaf cells) per revision.
+        offsets: (period, seed) per revision of two cells that leaves their sum as it was.
         kept: share of the rows that a shrunken period kept.
     """
 
@@ -91,6 +92,7 @@ class Table:
     holes: tuple[Hole, ...] = ()
     restated: int = 0
     revisions: tuple[tuple[str, int, int], ...] = ()
+    offsets: tuple[tuple[str, int], ...] = ()
     kept: Mapping[str, float] = field(default_factory=dict)
 
     def grid(self, tid: str) -> Grid:

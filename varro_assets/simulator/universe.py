@@ -77,11 +77,20 @@ class Universe:
             self._made: list[Publication] = []
             latest = max((table.updated for table in self._first.values()), default="2025-09-05T08:00:00")
             self._now = datetime.fromisoformat(latest)
+            self._next: datetime | None = None
 
     @property
     def now(self) -> datetime:
         """The publisher's clock, Danish local time; /tables counts ``pastDays`` back from it."""
         return self._now
+
+    def set_clock(self, moment: datetime) -> None:
+        """Let the next publication be made at this moment, Danish local time, and each one after it a minute later.
+
+        For a test in which time passes by a calendar; without it the clock goes from weekday to weekday.
+        """
+        with self._lock:
+            self._next = self._now = moment
 
     @property
     def publications(self) -> list[Publication]:
@@ -232,6 +241,9 @@ class Universe:
     def _stamp(self, before: Table, days_back: int) -> str:
         if days_back:
             return (datetime.fromisoformat(before.updated) - timedelta(days=days_back)).isoformat()
+        if self._next is not None:
+            self._now, self._next = self._next, self._next + timedelta(minutes=1)
+            return self._now.isoformat()
         day = self._now + timedelta(days=1)
         while day.weekday() > 4:
             day += timedelta(days=1)
@@ -253,6 +265,10 @@ class Universe:
     def revise(self, table: str, tid: str | None = None, cells: int | None = None) -> Table:
         """Values of one period change; see ``publications.revise``."""
         return self.publish("revise", table, tid=tid, cells=cells)
+
+    def offset(self, table: str, tid: str | None = None) -> Table:
+        """Two cells of a period change, their sum does not; see ``publications.offset``."""
+        return self.publish("offset", table, tid=tid)
 
     def restate(self, table: str) -> Table:
         """All history changes."""
@@ -281,6 +297,10 @@ class Universe:
     def deactivate(self, table: str) -> Table:
         """The table becomes inactive."""
         return self.publish("deactivate", table)
+
+    def reinstate(self, table: str) -> Table:
+        """A table that left the catalogue comes back."""
+        return self.publish("reinstate", table)
 
     def move(self, table: str, to: str | None = None, silent: bool = False) -> Table:
         """The table moves in the subject tree; ``silent`` leaves ``updated``. See ``publications.move``."""

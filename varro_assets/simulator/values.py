@@ -92,6 +92,21 @@ def _revised(table: Table, tid: str, cells: Hashes, units: Units, eligible: Mask
             flat = units.ravel().copy()
             flat[chosen] += 1 + np.abs(flat[chosen]) // 50
             units = flat.reshape(units.shape)
+    return _offset(table, tid, cells, units, eligible)
+
+
+def _offset(table: Table, tid: str, cells: Hashes, units: Units, eligible: Mask) -> Units:
+    """Take from one stored leaf cell and give to another; a period with one cell only stays as it is."""
+    for changed, seed in table.offsets:
+        places = np.flatnonzero(eligible.ravel())
+        if changed == tid and len(places) > 1:
+            chance = mix(cells ^ seeds_of("offset", seed)).ravel()
+            more, less = places[np.argsort(chance[places], kind="stable")[:2]]
+            flat = units.ravel().copy()
+            by = 1 + abs(int(flat[more])) // 20
+            flat[more] += by
+            flat[less] -= by
+            units = flat.reshape(units.shape)
     return units
 
 

@@ -240,7 +240,8 @@ def poll(client: StatBank, folder: CatalogueFolder) -> Poll:
 def _is_old(catalogue: Catalogue, now: datetime) -> bool:
     """Whether the subject tree was fetched more than a day ago, or nobody knows when."""
     try:
-        return now - datetime.fromisoformat(catalogue.subjects_fetched_at) > SUBJECTS_FRESH
+        age = now - datetime.fromisoformat(catalogue.subjects_fetched_at)
+        return not timedelta(0) <= age <= SUBJECTS_FRESH  # a clock that was set back makes it younger than nothing
     except (ValueError, TypeError):  # empty, or written by somebody without a zone
         return True
 

@@ -22,7 +22,7 @@ from varro_assets.errors import (
     UnexpectedResponse,
     UnknownTable,
 )
-from varro_assets.statbank import models
+from varro_assets.statbank import csv_answer, models
 from varro_assets.statbank.models import CatalogueEntry, Model, Subject, TableInfo
 
 LANGUAGE = "da"
@@ -117,6 +117,42 @@ class StatBank:
             self._refuse_error_page(response, what, on)
             yield _chunks(response, what, on, self._session.request_id(response))
 
+    def cells(
+        self, info: TableInfo, codes: Mapping[str, Sequence[str]], periods: Sequence[str]
+    ) -> dict[tuple[str, ...], float | None]:
+        """Ask for some cells as CSV: every combination, whether or not it has a row (statbank-api 5.1, 5.4).
+
+        Args:
+            info: the table, fresh.
+            codes: variable id -> codes, in the table's order; a variable that is not named is taken away by the
+                publisher: by its total if it has one, else by adding up. Only those with ``elimination`` can be.
+            periods: codes.
+
+        Returns:
+            Codes in the order given and the period last -> value; None = missing.
+
+        Raises:
+            SourceRefused: too many cells, or something that was asked for is not there.
+            BrokenStream, UnexpectedResponse, InvalidValue, UndeclaredCode, DuplicateKeys: as `csv_answer.read`.
+        """
+        what, on = "ask for cells of", f"{info.id}, {_some(periods)}"
+        selection = [{"code": name, "values": list(values)} for name, values in codes.items()]
+        selection.append({"code": info.time.id, "values": list(periods)})
+        body = {
+            "table": info.id,
+            "format": "CSV",
+            "lang": LANGUAGE,
+            "valuePresentation": "Code",
+            "variables": selection,
+        }
+        with self._post("data", body, what, on) as response:
+            context = self._session.request_id(response)
+            self._refuse_error_page(response, what, on)
+            content = _read(response, what, on, context)
+        if content.startswith(b"{"):
+            raise _refused_in_words(content, what, on, context)
+        return csv_answer.read(content, csv_answer.columns(list(codes.items()), periods), f"{on}{context}")
+
     # -- shape before use ------------------------------------------------------------------------------------------
 
     def _list(self, model: type[Model], function: str, request: Mapping[str, Any], what: str) -> list[Model]:
@@ -207,6 +243,15 @@ def _refused(body: Mapping[str, Any], status: int, what: str, on: str, context: 
         status=status,
         todo="The request was understood and refused, so the same one will be refused again.",
     )
+
+
+def _refused_in_words(content: bytes, what: str, on: str, context: str) -> SourceRefused | UnexpectedResponse:
+    """What a JSON object with status 200 says where data was due."""
+    with contextlib.suppress(ValueError, RecursionError):
+        body = json.loads(content)
+        if isinstance(body, dict) and "errorTypeCode" in body:
+            return _refused(body, requests.codes.ok, what, on, context)
+    return _unexpected(what, on, f"a JSON object instead of CSV: {_start(content)}{context}")
 
 
 def _unknown_if_not_found(error: SourceRefused, table: str) -> SourceRefused | UnknownTable:

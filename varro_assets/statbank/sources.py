@@ -12,6 +12,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from varro_assets.engine.http import Pace, Session
+from varro_assets.engine.ledger import Ledger
 from varro_assets.engine.partitions import PartitionStore
 from varro_assets.settings import Settings
 from varro_assets.statbank.catalog import CatalogueFolder
@@ -26,17 +27,23 @@ class Sources:
         client: the publisher.
         catalogue: metadata folder.
         tables_dir: one folder of period files per table.
+        revisions_dir: one folder of what changed in them per table.
         warehouse: Postgres.
     """
 
     client: StatBank
     catalogue: CatalogueFolder
     tables_dir: Path
+    revisions_dir: Path
     warehouse: SecretStr
 
     def store(self, table: str) -> PartitionStore:
         """The table's period files."""
         return PartitionStore(self.tables_dir / table, table)
+
+    def ledger(self, table: str, *, keep_cells: bool = True, run_id: str | None = None) -> Ledger:
+        """What changed in the table's period files."""
+        return Ledger(self.revisions_dir / table, table, keep_cells, run_id)
 
 
 def open_client(settings: Settings, on_retry: Callable[[str], None] | None = None) -> StatBank:
@@ -62,4 +69,5 @@ def open_sources(settings: Settings, warehouse: SecretStr, on_retry: Callable[[s
         on_retry: as `open_client`.
     """
     client = open_client(settings, on_retry)
-    return Sources(client, CatalogueFolder(settings.metadata_dir), settings.tables_dir, warehouse)
+    folder = CatalogueFolder(settings.metadata_dir)
+    return Sources(client, folder, settings.tables_dir, settings.revisions_dir, warehouse)

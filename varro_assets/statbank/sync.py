@@ -1,7 +1,7 @@
 """Sync: one table from the API to parquet to Postgres, under its lock, as one moment of the publisher's.
 
 What belongs here: the order of the steps and what must hold between them (docs/architecture.md, "Contracts"). What to
-fetch is `planning`'s, how is `fetching`'s, into Postgres is `loading`'s.
+fetch is `table_plan`'s, how is `reading`'s, into Postgres is `loading`'s.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from varro_assets.engine import periods, planning, postgres
+from varro_assets.engine import clock, periods, postgres, revision_record
+from varro_assets.engine.ledger import Change, Ledger
 from varro_assets.engine.locks import TableLock, table_lock
-from varro_assets.engine.partitions import PartitionInfo, PartitionStore, Staging
+from varro_assets.engine.partitions import PartitionInfo, PartitionStore
 from varro_assets.engine.period_table import PeriodTable, PeriodTables
 from varro_assets.engine.planning import Plan, Reason, Scope
 from varro_assets.errors import (
@@ -25,17 +26,22 @@ from varro_assets.errors import (
     UndeclaredCode,
     UnexpectedResponse,
 )
-from varro_assets.statbank import catalog, facts, fetching, judging, manifest
+from varro_assets.statbank import catalog, facts, judging, manifest, reads
 from varro_assets.statbank.catalog import Catalogue
-from varro_assets.statbank.fetching import BatchSize
 from varro_assets.statbank.loading import FactLoader, SyncCounts
 from varro_assets.statbank.manifest import Manifest
 from varro_assets.statbank.models import TableInfo
+from varro_assets.statbank.reading import Reading
+from varro_assets.statbank.reads import Recorded, moment
 from varro_assets.statbank.sources import Sources
 from varro_assets.statbank.sync_report import Observer, Outcome, SyncReport
+from varro_assets.statbank.table_plan import Standing, standing
 
-FRESH_SECONDS = 300.0
-"""A description cached this recently, and of the catalogue's ``updated``, need not be asked for again to begin with."""
+FRESH_SECONDS = 2700.0
+"""A description cached this recently, and of the catalogue's ``updated``, need not be asked for again to begin with:
+a sweep of many tables lasts, and the description asked for after the data proves both."""
+SURE_SECONDS = 300.0
+"""That nothing is to be read is believed only of one that is as recent as this: nothing is asked for after it."""
 _OF_ANOTHER_MOMENT = (SourceRefused, UndeclaredCode, UnexpectedResponse)
 """What asking by an outdated description may end in: a period that is gone, a variable that is new."""
 
@@ -48,6 +54,7 @@ def sync_table(
     scope: Scope | None = None,
     accept_shrink: bool = False,
     load: bool = True,
+    keep_revisions: bool = True,
     run_id: str | None = None,
     wait: float = 0.0,
     report: SyncReport | None = None,
@@ -58,9 +65,10 @@ def sync_table(
         sources: publisher, folders, database.
         table: id.
         observer: told of every step.
-        scope: which periods beyond the new and trailing ones.
+        scope: which periods; what is due by default.
         accept_shrink: believe a period that comes back much smaller.
         load: also load the fact table; without it only the parquet files are brought up to date.
+        keep_revisions: keep the cells that were revised, rather than only how many.
         run_id: recorded with what is loaded.
         wait: seconds to wait for another writer of this table.
         report: filled in as the sync goes; a new one by default.
@@ -72,7 +80,8 @@ def sync_table(
     with _writer(sources, table, run_id, wait) as (lock, tables):
         sent = sources.client.request_count
         try:
-            job = _Sync(sources, sources.store(table), lock, tables, observer, report, accept_shrink, load)
+            ledger = sources.ledger(table, keep_cells=keep_revisions, run_id=run_id)
+            job = _Sync(sources, sources.store(table), lock, tables, observer, report, accept_shrink, load, ledger)
             job.run(scope or Scope())
         except OSError:
             lock.check()  # if it was lost, whoever got it after us has swept our staged files away
@@ -112,6 +121,9 @@ def load_table(
         held = store.infos()
         state = manifest.read_complete(store, held)
         lock.check()
+        ledger = sources.ledger(table, run_id=run_id)
+        ledger.recover(held, revision_record.recorded(tables.connection, table))
+        revision_record.record(tables.connection, ledger, held, lambda error: observer.message(error.problem))
         target = replace(facts.period_table(state.info, held), shape_hash=state.shape_hash)
         path = known.subject_path(table) if (known := sources.catalogue.read()) else None
         loader = FactLoader(tables, store, state.info, target, path)
@@ -124,28 +136,6 @@ def load_table(
             report.settle(code, Outcome.KEPT if code in vanished else Outcome.UNCHANGED, part)
             observer.settled(code, report.outcomes[code], part)
     return report
-
-
-def make_plan(info: TableInfo, held: Mapping[str, PartitionInfo], scope: Scope, state: Manifest | None) -> Plan:
-    """What to fetch of a table.
-
-    Args:
-        info: the publisher's fresh description.
-        held: our files.
-        scope: what the caller asks for.
-        state: the folder's manifest; None while a first load is not complete.
-    """
-    shape = facts.shape_hash(info, held)
-    published = set(info.tids)
-    known = published if state is None else published.intersection(state.info.tids)
-    # Counts as not held: a published period whose file is of another shape (a crash in the middle of a change), and one
-    # that had vanished and is back, since nobody watched it meanwhile.
-    usable = [
-        code for code, part in held.items() if code not in published or (code in known and part.shape_hash == shape)
-    ]
-    trusted = None if state else [code for code in usable if held[code].updated == info.updated]
-    reshaped = state is not None and state.shape_hash != shape
-    return planning.plan(info.tids, usable, scope, reshaped=reshaped, trusted=trusted)
 
 
 @contextlib.contextmanager
@@ -170,8 +160,11 @@ class _Sync:
     report: SyncReport
     accept_shrink: bool
     load: bool
+    ledger: Ledger
     _before: dict[str, PartitionInfo] = field(default_factory=dict, init=False)
     _settled: list[str] = field(default_factory=list, init=False)
+    _stated: Collection[str] = field(default=(), init=False)
+    _standing: Standing | None = field(default=None, init=False)
 
     @cached_property
     def _known(self) -> Catalogue | None:
@@ -183,11 +176,12 @@ class _Sync:
         state = self._state()
         info, raw = self._describe(cached=True)
         self._refuse_foreign(state)
-        self._before = self._held()
+        self._before, self._stated = self._held(), state.info.tids if state else ()
+        self.ledger.recover(self._before, revision_record.recorded(self.tables.connection, info.id))
         for _attempt in range(2):
             after, raw = self._read(info, raw, scope, state)
             if after.content_key == info.content_key:
-                return self._complete(after, raw, scope, state)
+                return self._complete(after, raw, scope)
             self.observer.message(f"{info.id} was published anew while it was being read; reading again.")
             info = after
         raise PublisherChanged(
@@ -220,6 +214,14 @@ class _Sync:
 
     def _held(self) -> dict[str, PartitionInfo]:
         return manifest.readable(self.store, lambda _, error: self.observer.message(f"{error.problem} It is not held."))
+
+    def _recorded(self) -> dict[str, Recorded]:
+        return reads.reads(self.tables.connection, [self.report.table])[self.report.table]
+
+    def _due(self, scope: Scope) -> Collection[str]:
+        """What was due when the last plan was made, whatever part of it was asked for."""
+        due = replace(scope, full=False, since=None, only=None, within=None)
+        return self._standing.plan(due).fetch if self._standing else ()
 
     def _source(self) -> str:
         if self.sources.client.server or self._known is None:
@@ -254,26 +256,38 @@ class _Sync:
         """
         held = self._held()
         table = facts.period_table(info, held)
-        plan = make_plan(info, held, scope, state)
+        self._standing = standing(info, held, state, self._recorded(), clock.now())
+        plan = self._standing.plan(scope)
         self.report.plan = plan
         self.observer.planned(plan, info)
         if not plan.fetch:
-            return info, raw
+            sure = self.sources.catalogue.tableinfo_age(info.id) < SURE_SECONDS
+            return (info, raw) if sure else self._describe()
         show = state is None and (not self.load or self._loader(info, table).can_show())
+        reading = Reading(
+            self.sources.client,
+            self.lock,
+            self.observer,
+            self.report,
+            info,
+            table.shape_hash,
+            held,
+            self.accept_shrink,
+        )
         staged: dict[str, PartitionInfo] = {}
         shrunk: list[str] = []
         with self.store.staging() as staging:
             try:
-                for batch in self._fetch(info, list(plan.fetch), staging, table, held):
-                    believed = batch if self.accept_shrink else self._believed(batch, held, info, table, staging)
-                    shrunk += [code for code in batch if code not in believed]
+                for batch in reading.batches(list(plan.fetch), staging):
+                    shrunk += batch.shrunk
                     if show:
-                        self._put_in_place(believed, held)
+                        self._put_in_place(batch.believed, held)
                         if self.load:
-                            self.report.rows_written += self._loader(info, table).load_first(self._held_of(believed))
+                            parts = {code: self.report.parts[code] for code in batch.believed}
+                            self.report.rows_written += self._loader(info, table).load_first(parts)
                         self._notify()
                     else:
-                        staged |= believed
+                        staged |= batch.believed
             except _OF_ANOTHER_MOMENT:
                 after, raw = self._describe()
                 if after.content_key == info.content_key:
@@ -285,53 +299,6 @@ class _Sync:
                 self._put_in_place(staged, held)
                 self._doubt(shrunk, held, plan)
         return after, raw
-
-    def _fetch(
-        self,
-        info: TableInfo,
-        codes: list[str],
-        staging: Staging,
-        table: PeriodTable,
-        held: Mapping[str, PartitionInfo],
-    ) -> Iterator[dict[str, PartitionInfo]]:
-        newest = next((held[code].rows for code in codes if code in held), None)
-        for batch in fetching.fetch(
-            self.sources.client,
-            info,
-            codes,
-            staging,
-            shape_hash=table.shape_hash,
-            size=BatchSize.of(info, newest),
-            on_rows=self._count_rows,
-            on_problem=self.observer.message,
-        ):
-            self.lock.check()
-            yield batch
-
-    def _count_rows(self, count: int) -> None:
-        self.report.rows_fetched += count
-        self.observer.rows(count)
-
-    def _believed(
-        self,
-        staged: dict[str, PartitionInfo],
-        held: Mapping[str, PartitionInfo],
-        info: TableInfo,
-        table: PeriodTable,
-        staging: Staging,
-    ) -> dict[str, PartitionInfo]:
-        """Ask again, alone, for periods that shrank; those that still do are left out."""
-        believed = dict(staged)
-        for code in [code for code in staged if judging.shrank(held.get(code), staged[code])]:
-            again = next(iter(self._fetch(info, [code], staging, table, {})))[code]
-            if judging.shrank(held[code], again):
-                self.observer.message(
-                    f"{info.id} {code} came back with {again.rows} rows, twice, and {held[code].rows} are held."
-                )
-                del believed[code]
-            else:
-                believed[code] = again
-        return believed
 
     def _doubt(self, shrunk: Iterable[str], held: Mapping[str, PartitionInfo], plan: Plan) -> None:
         """Report periods that are not replaced because they shrank."""
@@ -348,8 +315,13 @@ class _Sync:
 
     def _put_in_place(self, staged: Mapping[str, PartitionInfo], held: Mapping[str, PartitionInfo]) -> None:
         now = {code: held[code] for code, part in staged.items() if self._stays(held.get(code), part)}
-        promoted = self.store.promote_all(part for code, part in staged.items() if code not in now)
+        fresh = {code: part for code, part in staged.items() if code not in now}
+        # a period that was held and has no file that can be read was lost; it does not come in new
+        known = {code for code in fresh if code in self._stated or self.store.path(code).exists()}
+        self.report.revisions |= self.ledger.note((Change(held.get(code), fresh[code]) for code in fresh), known)
+        promoted = self.store.promote_all(fresh.values())
         now |= {part.period: part for part in promoted}
+        self._record(staged, now)
         for code in staged:
             self.report.settle(code, judging.outcome(self._before.get(code), now[code]), now[code])
             self._settled.append(code)
@@ -361,22 +333,30 @@ class _Sync:
         full = self.report.plan is not None and self.report.plan.fetch.get(new.period) is Reason.FULL
         return not full or judging.intact(old)
 
-    def _held_of(self, batch: Iterable[str]) -> dict[str, PartitionInfo]:
-        return {code: self.report.parts[code] for code in batch}
+    def _record(self, staged: Mapping[str, PartitionInfo], now: Mapping[str, PartitionInfo]) -> None:
+        """Note that these periods were read, so that nobody reads them again of the same publication."""
+        if self._standing is not None and staged:
+            before, updated = self._standing.past.reads, self._standing.info.updated
+            found = [(now[code], moment(part.fetched_at), before.get(code)) for code, part in staged.items()]
+            reads.record(self.tables.connection, self.report.table, updated, found)
 
-    def _complete(self, info: TableInfo, raw: Mapping[str, Any], scope: Scope, state: Manifest | None) -> None:
+    def _complete(self, info: TableInfo, raw: Mapping[str, Any], scope: Scope) -> None:
         """Load what is not loaded, and state what the folder and the warehouse now are copies of."""
         held = self._held()
+        revision_record.record(
+            self.tables.connection, self.ledger, held, lambda error: self.observer.message(error.problem)
+        )
         table = facts.period_table(info, held)
-        due = make_plan(info, held, replace(scope, only=None), state)
-        current = state is not None and state.info.updated == info.updated
-        settled = {code for code, outcome in self.report.outcomes.items() if outcome is not Outcome.SHRUNK}
+        recorded = self._recorded()
+        lacking = [
+            code for code in self._due(scope) if not reads.is_of(recorded.get(code), held.get(code), info.updated)
+        ]
         complete = all(code in held and held[code].shape_hash == table.shape_hash for code in info.tids)
-        whole = complete and not self.report.unsettled and (current or settled.issuperset(due.fetch))
+        whole = complete and not lacking and not self.report.unsettled
         if whole:
+            reads.forget(self.tables.connection, info.id, set(recorded).difference(info.tids))
             manifest.write(self.store.folder, self._source(), table.shape_hash, raw)
-        plan = self.report.plan or due
-        for code in plan.vanished:
+        for code in self.report.plan.vanished if self.report.plan else ():
             self.report.settle(code, Outcome.KEPT, held[code])
         if self.load:
             self.lock.check()
@@ -398,3 +378,10 @@ class _Sync:
 def held_periods(sources: Sources, table: str) -> dict[str, PartitionInfo]:
     """Every readable period file of a table."""
     return manifest.readable(sources.store(table), lambda _code, _error: None)
+
+
+def standing_now(sources: Sources, info: TableInfo, held: Mapping[str, PartitionInfo]) -> Standing:
+    """How a table stands to its description, outside a sync: for whoever asks what one would fetch."""
+    with contextlib.closing(postgres.connect(sources.warehouse, f"look at {info.id}")) as connection:
+        recorded = reads.reads(connection, [info.id])[info.id]
+    return standing(info, held, manifest.read_usable(sources.store(info.id).folder), recorded, clock.now())

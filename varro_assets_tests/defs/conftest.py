@@ -6,7 +6,8 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg2
@@ -14,15 +15,16 @@ import pytest
 from dagster import AssetKey, DagsterInstance
 from sqlalchemy import make_url
 
-from varro_assets.cli.runs import RANGE_END, RANGE_START
 from varro_assets.defs import graph, keys
 from varro_assets.defs.events import register_periods
+from varro_assets.engine import clock
 from varro_assets.settings import Settings
 from varro_assets.simulator import Simulator
 from varro_assets.statbank.sources import Sources
+from varro_assets_tests.defs.daemon import QUIET, Daemon
+from varro_assets_tests.ready_homes import ReadyHomes
 
 DUE = {"periods": "DUE"}
-QUIET = {"console": {"config": {"log_level": "CRITICAL"}}}
 
 
 @dataclass
@@ -75,7 +77,7 @@ class Lab:
         tags = {keys.TABLE_TAG: self.table}
         partition_key = None
         if len(wanted) == 2:
-            tags |= {RANGE_START: wanted[0], RANGE_END: wanted[1]}
+            tags |= {keys.RANGE_START: wanted[0], keys.RANGE_END: wanted[1]}
         elif not unpartitioned:
             partition_key = wanted[0] if wanted else self.periods[0]
         definitions = graph.definitions(self.settings, only=[self.table])
@@ -199,3 +201,40 @@ def make_lab(
 @pytest.fixture
 def lab(make_lab: Callable[[DagsterInstance], Lab], instance: DagsterInstance) -> Lab:
     return make_lab(instance)
+
+
+@pytest.fixture
+def daemon(lab: Lab) -> Daemon:
+    """Of a home that follows one table of which it holds nothing."""
+    made = Daemon(lab)
+    made.follow(lab.table)
+    return made
+
+
+@pytest.fixture
+def held(daemon: Daemon, ready_homes: ReadyHomes, warehouse_database: str) -> Daemon:
+    """Of a home that follows one table and holds it as published, documents and all; Dagster knows its keys."""
+    lab = daemon.lab
+
+    def fill() -> None:
+        with DagsterInstance.ephemeral() as another:
+            first = Daemon(replace(lab, instance=another))
+            assert first.poll().success
+            assert all(result.success for result in first.settle())
+
+    ready_homes.bring("swept", lab.settings.home, warehouse_database, fill)
+    daemon.rest()
+    lab.simulator.forget_requests()
+    return daemon
+
+
+@pytest.fixture
+def time_goes(monkeypatch: pytest.MonkeyPatch) -> Callable[[timedelta], None]:
+    """Move the clock."""
+    shift = [timedelta(0)]
+    monkeypatch.setattr(clock, "now", lambda: datetime.now(UTC) + shift[0])
+
+    def go(by: timedelta) -> None:
+        shift[0] += by
+
+    return go

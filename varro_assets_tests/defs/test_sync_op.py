@@ -9,12 +9,16 @@ from typing import Any
 import pytest
 from dagster import AssetKey, DagsterInstance, Failure
 from psycopg2 import sql
+from pydantic import SecretStr
 
+from varro_assets.defs import dead_runs, keys
 from varro_assets.defs.events import DATA_VERSION_TAG, PartitionEvents, register_periods
+from varro_assets.engine import locks
 from varro_assets.engine.provision import OWNER
 from varro_assets.engine.server import Endpoint
 from varro_assets.statbank import sync
 from varro_assets_tests.defs.conftest import DUE, Lab
+from varro_assets_tests.defs.daemon import Daemon
 
 GREEN, RED, GREY = "MATERIALIZED", "FAILED", "MISSING"
 
@@ -107,8 +111,8 @@ def test_only_what_changed_is_reported_beyond_the_range(lab: Lab) -> None:
 
     result = lab.good(unasked, config=DUE)
 
-    assert sorted(code for batch in lab.asked() for code in batch) == lab.periods[-6:]
-    assert lab.outcomes(lab.published, result) == {unasked: "held", revised: "revised"}
+    assert sorted(code for batch in lab.asked() for code in batch) == lab.periods
+    assert lab.outcomes(lab.published, result) == {unasked: "unchanged", revised: "revised"}
 
 
 def test_the_summary_alone_is_a_sync_without_any_partition(lab: Lab) -> None:
@@ -190,6 +194,7 @@ def test_a_new_period_in_the_middle_is_added_at_the_end_of_the_stored_keys(lab: 
 
 def test_a_failing_run_turns_no_key_red_that_is_as_good_as_before(lab: Lab) -> None:
     lab.synced()
+    lab.simulator.universe.touch(lab.table)
     lab.simulator.fault("garbage", table=lab.table, path="data")
 
     result = lab.run(lab.periods[-6], lab.periods[-1], config=DUE)
@@ -372,3 +377,28 @@ def test_in_postgres_events_read_the_same_stored_in_batches_or_one_by_one(
         assert last.dagster_event is not None
         assert last.dagster_event.partition in lab.periods
     assert {AssetKey(["statbank", "KORN2"]), AssetKey(["fact", "korn2"])} <= set(postgres_instance.all_asset_keys())
+
+
+def test_two_tables_in_one_run_wait_for_nobody(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the UI launches what is selected together: every op of the run shows that it lives."""
+    lab = daemon.lab
+    daemon.follow("KORN2", "KORD1")
+
+    def refuse(seconds: float) -> None:
+        pytest.fail(f"somebody waits for a lock: {seconds} s")
+
+    monkeypatch.setattr(locks.time, "sleep", refuse)
+    tables = ("KORN2", "KORD1")
+    result = lab.materialise(*(key(table) for table in tables for key in (keys.summary, keys.links, keys.document)))
+    assert result.success, lab.why(result)
+    assert len(lab.steps(result)) == 4
+    assert set(lab.query("SELECT table_id FROM meta.table_sync")) == {("KORN2",), ("KORD1",)}
+
+
+def test_an_op_that_ends_leaves_the_sign_of_life_of_another(warehouse_url: str) -> None:
+    url = SecretStr(warehouse_url)
+    with dead_runs.alive(url, "1"):
+        with dead_runs.alive(url, "1"):
+            pass
+        assert locks.holder(url, dead_runs.run_lock("1"))
+    assert locks.holder(url, dead_runs.run_lock("1")) is None

@@ -172,7 +172,9 @@ def test_killed_processes_leave_nothing_behind(documented: Home, tmp_path: Path)
     before = documented.generated()
     kept = note(documented.fact_doc("FOLK1A"), b"mine\n")
     for _ in range(8):
-        for path in chance.sample([path for path in documented.files() if path.suffix != ".md"], 10):
+        # on a busy machine those before it may have died before they wrote any of them again
+        left = [path for path in documented.files() if path.suffix != ".md"]
+        for path in chance.sample(left, min(10, len(left))):
             path.unlink()
         process = subprocess.Popen(
             [sys.executable, "-c", VICTIM], env=environment(documented.settings), cwd=PROJECT, stdout=subprocess.PIPE

@@ -233,7 +233,7 @@ class TestRecords:
             ("2024", "run-2", second),
         ]
         counted = "SELECT new_periods, revised_periods, unchanged_periods, kept_periods, run_id FROM meta.table_sync"
-        assert world.query(counted) == [(0, 1, 3, 0, "run-2")]
+        assert world.query(counted) == [(0, 1, 4, 0, "run-2")]
 
     def test_a_table_has_statistics_as_soon_as_it_is_loaded(self, world: World) -> None:
         world.sync("STRAF42")

@@ -15,14 +15,13 @@ import pytest
 from pydantic import SecretStr
 
 from varro_assets.engine import postgres
-from varro_assets.engine.locks import TableLock, holder, short_lock, table_lock
+from varro_assets.engine.locks import TableLock, held, holder, shared_lock, short_lock, table_lock
 from varro_assets.engine.partitions import PartitionStore
 from varro_assets.engine.period_table import PeriodTables
 from varro_assets.engine.planning import Scope
 from varro_assets.errors import DatabaseUnavailable, TableBusy
 from varro_assets.statbank.fetching import BatchSize
 from varro_assets.statbank.sync import load_table, sync_table
-from varro_assets.statbank.sync_report import Outcome
 from varro_assets_tests.conftest import PROJECT, Recorder
 from varro_assets_tests.oracle import World
 
@@ -108,6 +107,18 @@ class TestLock:
                 lock.check()
         assert holder(url, "FOLK1A") is None
 
+    def test_one_that_is_shared_is_held_until_the_last_lets_go(self, url: SecretStr) -> None:
+        with contextlib.closing(postgres.connect(url, "looks")) as connection:
+            with shared_lock(url, "run:1"):
+                with shared_lock(url, "run:1"):
+                    assert held(connection, ["run:1", "run:2"]) == {"run:1"}
+                assert held(connection, ["run:1"]) == {"run:1"}
+                with pytest.raises(TableBusy), table_lock(url, "run:1"):
+                    pytest.fail("held alone beside another")
+            assert held(connection, ["run:1"]) == set()
+            with table_lock(url, "run:1"), pytest.raises(TableBusy), shared_lock(url, "run:1"):
+                pytest.fail("shared with one who has it alone")
+
     def test_names_that_would_be_patterns_or_sql_are_names(self, url: SecretStr) -> None:
         for name in ("cli:FOLK1A", "a'b", "a%b", "æøå"):
             with table_lock(url, name):
@@ -137,7 +148,9 @@ class TestTwoSyncs:
             waiting.start()
             let_go()
             waiting.join(60)
-        assert [set(report.outcomes.values()) for report in reports] == [{Outcome.UNCHANGED}]
+        # the other one has read all of this publication
+        assert [report.outcomes for report in reports] == [{}]
+        assert reports[0].updated == world.universe.table("KORD1").updated
         assert reports[0].rows_written == 0
         world.check("KORD1")
 
@@ -334,3 +347,13 @@ def _until(condition: Callable[[], bool]) -> None:
             return
         deadline.wait(0.1)
     pytest.fail("it never happened")
+
+
+def test_many_locks_are_looked_at_in_one_query(url: SecretStr) -> None:
+    names = [f"T{number}" for number in range(300)]
+    with contextlib.closing(postgres.connect(url, "test")) as connection:
+        assert held(connection, names) == set()
+        with table_lock(url, "T7"), table_lock(url, "T299"), table_lock(url, "other"):
+            assert held(connection, names) == {"T7", "T299"}
+            assert held(connection, []) == set()
+        assert held(connection, names) == set()

@@ -326,6 +326,29 @@ def test_committed_rows_survive_a_killed_postmaster(server: EmbeddedServer) -> N
     assert "database system was not properly shut down" in server.log.read_text()
 
 
+@pytest.mark.usefixtures("fresh")
+def test_one_who_uses_it_can_revive_it_where_it_was(server: EmbeddedServer) -> None:
+    with server.running() as endpoint:
+        assert server.revive() is None
+        lingering = endpoint.connect()
+        before = running_pid(server)
+        os.kill(before, signal.SIGKILL)
+        found: list[Endpoint] = []
+
+        def revived() -> bool:
+            # at first its other processes are still there
+            again = server.revive()
+            found.extend([again] if again else [])
+            return bool(found)
+
+        until(revived)
+        assert [one.port for one in found] == [endpoint.port]
+        assert running_pid(server) != before
+        assert server.revive() is None
+        lingering.close()
+    assert server.status().state == "stopped"
+
+
 def test_a_postmaster_file_naming_a_live_stranger(server: EmbeddedServer) -> None:
     with server.running():
         written = (server.data / "postmaster.pid").read_text()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
-from varro_assets.engine.planning import Reason, Scope
+from varro_assets.engine.planning import Reason, Refresh, Scope
 from varro_assets.errors import ForeignSource
 from varro_assets.simulator.table import Table
 from varro_assets.statbank.due import State
@@ -14,6 +15,7 @@ from varro_assets.statbank.sync_report import Outcome
 from varro_assets_tests.oracle import World, slowly
 
 FULL = Scope(full=True)
+TRAILING = Scope(refresh=Refresh.TRAILING)
 
 
 class TestFirstSync:
@@ -66,7 +68,9 @@ class TestNothingNew:
         loaded = world.query("SELECT * FROM meta.period_load ORDER BY tid_code")
         for scope in (Scope(), FULL):
             report = world.sync(table, scope=scope)
-            assert set(report.outcomes.values()) == {Outcome.UNCHANGED}
+            # all of it was read of this publication: only who insists reads it again
+            assert set(report.outcomes.values()) == ({Outcome.UNCHANGED} if scope.full else set())
+            assert report.updated == world.universe.table(table).updated
             assert report.rows_written == 0
             assert world.parquet_files(table) == files
             assert world.versions(table) == versions
@@ -89,9 +93,9 @@ class TestRevisions:
         world.sync("PRIS111")
         files, versions = world.parquet_files("PRIS111"), world.versions("PRIS111")
         world.universe.revise("PRIS111", tid="2025M03", cells=2)
-        report = world.sync("PRIS111")
+        report = world.sync("PRIS111", scope=TRAILING)
         assert [code for code, outcome in report.outcomes.items() if outcome is Outcome.REVISED] == ["2025M03"]
-        assert report.count(Outcome.UNCHANGED) == 17
+        assert report.count(Outcome.UNCHANGED) == 17 + 2  # the window, and two of the 14 months before it
         after = world.versions("PRIS111")
         assert {row[-1] for row, version in after.items() if versions[row] != version} == {"2025-03-01"}
         changed = {name for name, state in world.parquet_files("PRIS111").items() if files[name] != state}
@@ -126,14 +130,15 @@ class TestRevisions:
         world.check(table)
 
     def test_history_outside_the_window_is_read_when_asked_for(self, world: World) -> None:
-        world.sync("KORD1")
-        before = _table(world, "KORD1")
-        world.universe.restate("KORD1")
-        world.sync("KORD1")
-        world.check("KORD1", as_published={"2020": before})
-        report = world.sync("KORD1", scope=Scope(since="2020"))
-        assert report.outcomes["2020"] is Outcome.REVISED
-        world.check("KORD1")
+        world.sync("BY1")
+        before = _table(world, "BY1")
+        world.universe.restate("BY1")
+        world.sync("BY1", scope=TRAILING)
+        # beyond the window of four only one year's turn has come
+        world.check("BY1", as_published=dict.fromkeys(map(str, range(2017, 2022)), before))
+        report = world.sync("BY1", scope=replace(TRAILING, since="2017"))
+        assert report.outcomes["2017"] is Outcome.REVISED
+        world.check("BY1")
 
     def test_a_restated_history_is_rebuilt_at_once(self, world: World) -> None:
         world.sync("STRAF42")

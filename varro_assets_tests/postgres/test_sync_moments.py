@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from varro_assets.engine.partitions import PartitionInfo
 from varro_assets.engine.period_table import PeriodTables
 from varro_assets.engine.planning import Scope
 from varro_assets.errors import PublisherChanged, SourceUnavailable
+from varro_assets.statbank import catalog
 from varro_assets.statbank.due import State
 from varro_assets.statbank.fetching import BatchSize
 from varro_assets.statbank.sync_report import Outcome
@@ -138,9 +141,11 @@ class TestOutdatedDescription:
 
     def test_it_saves_a_request_while_it_is_right(self, world: World) -> None:
         world.sync("KORD1")
-        world.simulator.forget_requests()
-        world.sync("KORD1")
-        assert len(world.requests("tableinfo")) == 1
+        for scope, asked in ((Scope(), 0), (FULL, 1)):
+            world.simulator.forget_requests()
+            world.sync("KORD1", scope=scope)
+            # the look at the end; where nothing is read there is no end to look after
+            assert len(world.requests("tableinfo")) == asked
 
 
 class TestFirstLoadShows:
@@ -260,4 +265,30 @@ def test_settled_is_told_after_everything_is_stored(world: World, monkeypatch: p
 
     monkeypatch.setattr("varro_assets_tests.conftest.Recorder.settled", lambda _self, *told_of: settled(*told_of))
     world.sync("KORD1")
-    assert told == [(year, "unchanged", 1) for year in ("2021", "2022", "2023")] + [("2024", "revised", 1)]
+    assert told == [(str(year), "unchanged", 1) for year in range(2020, 2024)] + [("2024", "revised", 1)]
+
+
+def test_a_description_that_a_sweep_brought_is_not_asked_for_again_half_an_hour_later(world: World) -> None:
+    def time_goes() -> None:
+        path = world.sources.catalogue.tableinfo_path("KORD1")
+        os.utime(path, (time.time() - 1800, time.time() - 1800))
+        world.simulator.forget_requests()
+
+    def functions() -> list[str]:
+        return [line.function for line in world.simulator.requests]
+
+    world.sync("KORD1")
+    world.universe.revise("KORD1", tid="2024")
+    known = catalog.poll(world.sources.client, world.sources.catalogue).catalogue
+    catalog.describe(world.sources.client, world.sources.catalogue, ["KORD1"], known)
+    time_goes()
+    world.sync("KORD1", poll=False)
+    assert functions() == ["data", "tableinfo"]
+    time_goes()
+    world.sync("KORD1", poll=False)
+    assert functions() == ["tableinfo"]  # that there is nothing to do is not believed of an old one
+    world.universe.revise("KORD1", tid="2024")
+    time_goes()
+    world.sync("KORD1", poll=False)
+    assert functions() == ["tableinfo", "data", "tableinfo"]
+    world.check("KORD1")

@@ -14,7 +14,7 @@ from varro_assets.engine.partitions import PartitionStore
 from varro_assets.engine.period_table import PeriodTables
 from varro_assets.engine.planning import Scope
 from varro_assets.errors import DamagedPartition, DatabaseUnavailable, PublisherChanged
-from varro_assets.statbank import manifest, sync
+from varro_assets.statbank import manifest, reading
 from varro_assets.statbank.due import State
 from varro_assets.statbank.fetching import BatchSize
 from varro_assets.statbank.loading import FactLoader
@@ -250,15 +250,15 @@ def _before(owner: Any, name: str, calls: int = 1) -> Callable[[pytest.MonkeyPat
     return install
 
 
-def _promoting(files: int) -> Callable[[pytest.MonkeyPatch], None]:
-    """Crash when so many files have taken their place."""
+def _promoting(files: int, among: str = "statbank_tables") -> Callable[[pytest.MonkeyPatch], None]:
+    """Crash when so many period files, or files of another folder, have taken their place."""
 
     def install(patch: pytest.MonkeyPatch) -> None:
         original, seen = Path.replace, []
 
         def crashing(self: Path, target: Path) -> Path:
             result = original(self, target)
-            if target.suffix == ".parquet":
+            if target.suffix == ".parquet" and among in target.parts:
                 seen.append(target)
                 if len(seen) == files:
                     raise Crash(target.name)
@@ -270,8 +270,8 @@ def _promoting(files: int) -> Callable[[pytest.MonkeyPatch], None]:
 
 
 CRASHES = {
-    "before the first request": _before(sync.fetching, "fetch"),
-    "while a batch is staged": _before(sync.fetching.bulk, "split", 2),
+    "before the first request": _before(reading.fetching, "fetch"),
+    "while a batch is staged": _before(reading.fetching.bulk, "split", 2),
     "after one file took its place": _promoting(1),
     "after three files took their place": _promoting(3),
     "after all data, before the manifest": _before(manifest, "write"),
@@ -422,7 +422,7 @@ def test_the_backend_that_dies_in_the_middle_of_a_copy(world: World, monkeypatch
 def test_connections_are_closed_whatever_happens(world: World) -> None:
     world.sync("KORD1")
     world.universe.restate("KORD1")
-    for crash in (_before(PeriodTables, "_copy"), _before(sync.fetching, "fetch")):
+    for crash in (_before(PeriodTables, "_copy"), _before(reading.fetching, "fetch")):
         with pytest.MonkeyPatch.context() as patch:
             crash(patch)
             with pytest.raises(Crash):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,23 @@ def test_the_name_of_a_source_holds_no_password(folder: CatalogueFolder, tmp_pat
     with ScriptedServer([json_reply([entry("FOLK1A")]), json_reply(TREE)]).running() as server:
         url = server.url.replace("://", "://user:hemmelig@")
         assert "hemmelig" not in catalog.poll(client_of(url, tmp_path), folder).catalogue.source
+
+
+@pytest.mark.parametrize("days", [-2, 365])
+def test_a_subject_tree_that_is_old_or_of_the_future_is_asked_for_when_something_changed(
+    simulator: Simulator, folder: CatalogueFolder, tmp_path: Path, days: int
+) -> None:
+    client = client_of(simulator.url, tmp_path)
+    catalog.poll(client, folder)
+    path = folder.folder / "catalog.json"
+    stored = json.loads(path.read_text("utf-8"))
+    # 365: the clock was a year ahead then, and has been put right
+    stamp = datetime.fromisoformat(stored["subjects_fetched_at"]) + timedelta(days=days)
+    path.write_text(json.dumps(stored | {"subjects_fetched_at": stamp.isoformat()}), "utf-8")
+    asked(simulator)
+    simulator.universe.touch("FOLK1A")
+    catalog.poll(client, folder)
+    assert asked(simulator) == {"tables": 1, "subjects": 1}
 
 
 @pytest.mark.parametrize("failing", ["tables", "subjects"])

@@ -91,8 +91,19 @@ def test_show_says_what_is_held(varro: Varro) -> None:
     said = varro.good("show", "KORD1")
     assert "held 5 periods, 40 rows" in said.words
     assert "up to date" in said.words
+    assert "read whole table each time (small); all on 20" in said.words
     assert "Postgres fact.kord1" in said.words
     assert str(varro.home / "data" / "dst" / "statbank_tables" / "KORD1") in said.out
+
+
+def test_show_tells_when_each_period_was_read(varro: Varro) -> None:
+    varro.good("sync")
+    published = varro.simulator.universe.table("KORD1").updated.replace("T", " ")
+    said = varro.good("show", "KORD1", "--periods")
+    assert "period rows last read of publication last changed" in said.words
+    (line,) = [" ".join(line.split()) for line in said.out.splitlines() if line.strip().startswith("2024 ")]
+    assert line.startswith("2024 8 20")
+    assert line.endswith(f"UTC {published} {published}")
 
 
 def test_show_tells_of_periods_that_are_kept(varro: Varro) -> None:
@@ -165,6 +176,7 @@ def test_unfollow_of_no_entry_says_so(varro: Varro) -> None:
     said = varro("unfollow", "FOLK1A")
     assert said.code == 1
     assert "Not an entry" in said.words
+    assert "exclude" in said.words
 
 
 # -- errors --------------------------------------------------------------------------------------------------------

@@ -34,7 +34,17 @@ import os, sys
 from pathlib import Path
 from varro_assets.cli import foreground
 foreground.LAST_GRACE_SECONDS = 0.5
-sys.exit(foreground.run([sys.executable, "-c", sys.argv[1], *sys.argv[2:]], os.environ, Path.cwd()))
+sys.exit(foreground.Service([sys.executable, "-c", sys.argv[1], *sys.argv[2:]], os.environ, Path.cwd()).run())
+"""
+# as `varro up` does: on a life line, and begun again as long as it ends with 3
+TETHERED = """
+import os, sys
+from pathlib import Path
+from varro_assets.cli import foreground
+foreground.LAST_GRACE_SECONDS, foreground.PAUSE_SECONDS = 0.5, 0.1
+command = [sys.executable, "-m", "varro_assets.cli.tether", foreground.LIFE_LINE, "tethered", *sys.argv[1:]]
+environment = {**os.environ, "PYTHONPATH": os.getcwd()}
+sys.exit(foreground.Service(command, environment, Path.cwd()).run(lambda code: code == 3))
 """
 
 
@@ -78,6 +88,45 @@ def test_a_service_that_is_killed_gives_the_shells_code(tmp_path: Path) -> None:
     code = "import os; os.kill(os.getpid(), 9)"
     done = subprocess.run([sys.executable, "-c", OUTER, code], cwd=tmp_path, timeout=30, check=False)
     assert done.returncode == 128 + signal.SIGKILL
+
+
+def test_a_service_that_is_to_begin_again_does(tmp_path: Path) -> None:
+    (tmp_path / "tethered.py").write_text(
+        "import pathlib, sys\n"
+        "ends = pathlib.Path('ends')\n"
+        "ends.write_text(ends.read_text() + sys.argv[1] if ends.exists() else '.')\n"
+        "sys.exit(3 if len(ends.read_text()) < 3 else 4)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", TETHERED, "."], cwd=tmp_path, timeout=60, check=False)
+    assert done.returncode == 4
+    assert (tmp_path / "ends").read_text() == "..."
+
+
+def test_killed_we_take_the_service_and_what_it_started_with_us(tmp_path: Path) -> None:
+    (tmp_path / "tethered.py").write_text(SERVICE)
+    process = subprocess.Popen(
+        [sys.executable, "-c", TETHERED, "no", "0"], stdout=subprocess.PIPE, text=True, cwd=tmp_path
+    )
+    assert process.stdout is not None
+    child = psutil.Process(int(process.stdout.readline()))
+    service = child.parent()
+    assert service is not None
+
+    process.kill()
+
+    process.communicate(timeout=30)
+    assert psutil.wait_procs([child, service], timeout=30)[1] == []
+
+
+def test_another_thread_may_end_the_service(tmp_path: Path) -> None:
+    ends = (
+        "import threading\nthreading.Timer(0.5, service.end, [75]).start()\nsys.exit(service.run(lambda code: True))\n"
+    )
+    outer = OUTER.replace("sys.exit(", "service = (").replace(".run())", ")") + ends
+    assert outer != OUTER + ends
+    code = "import time; print('begun', flush=True); time.sleep(300)"
+    done = subprocess.run([sys.executable, "-c", outer, code], cwd=tmp_path, timeout=60, check=False)
+    assert done.returncode == 75
 
 
 def test_a_port_that_is_taken_is_refused_before_anything_starts(varro: Varro) -> None:

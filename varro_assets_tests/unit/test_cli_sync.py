@@ -10,8 +10,9 @@ import pytest
 from dagster import DagsterRunStatus
 from pydantic import SecretStr
 
-from varro_assets.cli.runs import LAUNCHER, LAUNCHER_TAG, RANGE_END, RANGE_START, _launch_lock, _newest_stretch
+from varro_assets.cli.runs import _newest_stretch
 from varro_assets.defs import keys
+from varro_assets.defs.dead_runs import CLI, launch_lock
 from varro_assets.engine import locks
 from varro_assets_tests.unit.conftest import Varro
 
@@ -47,7 +48,7 @@ def test_plan_says_what_a_publication_brings(varro: Varro) -> None:
     varro.good("sync")
     assert "KORD1 up to date" in varro.good("plan").words
     varro.simulator.universe.publish_period("KORD1")
-    assert "KORD1 published anew: 4 of 6 periods (2022 to 2025)" in varro.good("plan").words
+    assert "KORD1 published anew: 6 of 6 periods (2020 to 2025)" in varro.good("plan").words
 
 
 def test_plan_keeps_to_what_is_wished(varro: Varro) -> None:
@@ -190,8 +191,8 @@ def test_a_run_carries_its_table_and_a_range_of_wanted_keys(varro: Varro) -> Non
     (run,) = _runs(varro)
     assert run.status is DagsterRunStatus.SUCCESS
     assert run.tags[keys.TABLE_TAG] == "KORD1"
-    assert run.tags[LAUNCHER_TAG] == LAUNCHER
-    assert (run.tags[RANGE_START], run.tags[RANGE_END]) == ("2020", "2024")
+    assert run.tags[keys.LAUNCHER_TAG] == CLI
+    assert (run.tags[keys.RANGE_START], run.tags[keys.RANGE_END]) == ("2020", "2024")
 
 
 def test_a_key_inserted_out_of_order_gets_the_right_range(varro: Varro) -> None:
@@ -203,7 +204,7 @@ def test_a_key_inserted_out_of_order_gets_the_right_range(varro: Varro) -> None:
         assert instance.get_dynamic_partitions("KORD1") == ["2020", "2021", "2022", "2023", "2024", "2019"]
     # planned are 2019 to 2023; as stored, 2024 lies between 2023 and 2019
     newest, _first = _runs(varro)
-    assert (newest.tags[RANGE_START], newest.tags[RANGE_END]) == ("2019", "2019")
+    assert (newest.tags[keys.RANGE_START], newest.tags[keys.RANGE_END]) == ("2019", "2019")
     assert set(_colours(varro, "KORD1").values()) == {"MATERIALIZED"}
     assert varro.query("SELECT count(DISTINCT tid) FROM fact.kord1") == [(6,)]
 
@@ -228,7 +229,7 @@ def _pretend_dead(varro: Varro) -> str:
 
     with varro.dagster() as instance:
         job = graph.definitions(varro.settings, only=["KORD1"]).resolve_implicit_global_asset_job_def()
-        run = instance.create_run_for_job(job, tags={keys.TABLE_TAG: "KORD1", LAUNCHER_TAG: LAUNCHER})
+        run = instance.create_run_for_job(job, tags={keys.TABLE_TAG: "KORD1", keys.LAUNCHER_TAG: CLI})
         instance.handle_run_event(run.run_id, _started(job.name))
         record = instance.get_run_by_id(run.run_id)
         assert record is not None
@@ -267,13 +268,13 @@ def test_a_dead_run_is_marked_failed_by_the_doctor(varro: Varro) -> None:
 def test_a_run_whose_lock_is_held_is_not_dead(varro: Varro) -> None:
     varro.good("sync")
     living = _pretend_dead(varro)
-    with locks.table_lock(SecretStr(varro.database), _launch_lock("KORD1")):
+    with locks.table_lock(SecretStr(varro.database), launch_lock("KORD1")):
         varro("doctor")
         assert _status(varro, living) is DagsterRunStatus.STARTED
 
 
 def test_two_syncs_of_one_table_at_once(varro: Varro) -> None:
-    with locks.table_lock(SecretStr(varro.database), _launch_lock("KORD1")):
+    with locks.table_lock(SecretStr(varro.database), launch_lock("KORD1")):
         said = varro("sync")
     assert said.code == 1
     assert "KORD1" in said.words

@@ -101,6 +101,8 @@ def test_an_editors_byte_order_mark_is_no_error(file: Path) -> None:
         ('[tables]\n[table.FOLK1A]\ntrailing = "5"\n', "table.FOLK1A.trailing"),
         ("[tables]\n[table.FOLK1A]\ntrailing = true\n", "table.FOLK1A.trailing"),
         ("[tables]\n[table.FOLK1A]\ntrailing = 1.5\n", "table.FOLK1A.trailing"),
+        ('[tables]\n[table.FOLK1A]\nrefresh = "sometimes"\n', "table.FOLK1A.refresh"),
+        ("[tables]\n[table.FOLK1A]\nrefresh = true\n", "table.FOLK1A.refresh"),
         ("[tables]\n[table.FOLK1A]\nwindow = 1\n", "table.FOLK1A.window"),
         ('[tables]\nfollow = ["FOLK 1A"]\n', "tables.follow: 'FOLK 1A'"),
         ('[tables]\nfollow = [""]\n', "tables.follow: ''"),

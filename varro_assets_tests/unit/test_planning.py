@@ -2,26 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from varro_assets.engine.periods import Frequency
-from varro_assets.engine.planning import TRAILING_WINDOW, Plan, Reason, Scope, plan, segments
+from varro_assets.engine.planning import (
+    ROTATION,
+    TRAILING_WINDOW,
+    History,
+    Plan,
+    Read,
+    Reason,
+    Refresh,
+    Scope,
+    plan,
+    segments,
+)
 from varro_assets.errors import InvalidPeriod
 
 YEARS = [str(year) for year in range(2010, 2025)]
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+OLD, PRESENT = "2026-08-01T08:00:00", "2026-11-20T08:00:00"
 
 
-def test_new_and_trailing_periods_newest_first() -> None:
-    made = plan(YEARS, YEARS[:-1])
+def ago(days: int) -> datetime:
+    return NOW - timedelta(days=days)
+
+
+def past(codes: Iterable[str], days: Mapping[str, int] | None = None, *, small: bool = False) -> History:
+    """All of these were read of the publication before, 100 days ago unless ``days`` says otherwise."""
+    reads = {code: Read(OLD, ago((days or {}).get(code, 100))) for code in codes}
+    return History(PRESENT, reads, NOW, small)
+
+
+def test_new_and_trailing_periods_and_the_longest_unread_newest_first() -> None:
+    made = plan(YEARS, YEARS[:-1], history=past(YEARS[:-1], {"2014": 101}))
     assert list(made.fetch.items()) == [
         ("2024", Reason.NEW),
         ("2023", Reason.TRAILING),
         ("2022", Reason.TRAILING),
         ("2021", Reason.TRAILING),
+        ("2014", Reason.ROTATION),
     ]
-    assert made.unread == tuple(YEARS[:-4])
+    assert made.unread == tuple(year for year in YEARS[:-4] if year != "2014")
     assert made.vanished == ()
-    assert made.count() == {Reason.NEW: 1, Reason.TRAILING: 3}
+    assert made.count() == {Reason.NEW: 1, Reason.TRAILING: 3, Reason.ROTATION: 1}
 
 
 def test_a_hole_in_the_middle_is_new() -> None:
@@ -51,13 +78,90 @@ def test_what_is_no_longer_published_is_kept_and_never_asked_for() -> None:
 )
 def test_the_window_follows_the_frequency(codes: list[str], frequency: Frequency) -> None:
     window = TRAILING_WINDOW[frequency]
-    assert list(plan(codes, codes).fetch) == codes[-window:][::-1]
-    assert len(plan(codes, codes).unread) == len(codes) - window
+    made = plan(codes, codes, history=past(codes))
+    assert [code for code, reason in made.fetch.items() if reason is Reason.TRAILING] == codes[-window:][::-1]
+    share = -(-(len(codes) - window) // ROTATION)
+    # none longer unread than the others: the oldest first
+    assert [code for code, reason in made.fetch.items() if reason is Reason.ROTATION] == codes[:share][::-1]
+    assert len(made.unread) == len(codes) - window - share
 
 
 def test_a_window_wider_than_the_table_is_the_table() -> None:
     assert list(plan(YEARS, YEARS, Scope(trailing=10_000)).fetch) == YEARS[::-1]
-    assert plan(YEARS, YEARS, Scope(trailing=0)) == Plan({}, unread=tuple(YEARS))
+
+
+def test_without_a_window_there_is_still_the_rotation() -> None:
+    days = {year: 10 + place for place, year in enumerate(YEARS)}
+    made = plan(YEARS, YEARS, Scope(trailing=0), past(YEARS, days))
+    assert made == Plan(dict.fromkeys(["2024", "2023"], Reason.ROTATION), unread=tuple(YEARS[:-2]))
+
+
+@pytest.mark.parametrize(("refresh", "small"), [(Refresh.FULL, False), (Refresh.FULL, True), (Refresh.AUTO, True)])
+def test_the_whole_table(refresh: Refresh, small: bool) -> None:
+    made = plan(YEARS, YEARS[1:], Scope(refresh=refresh, trailing=3), past(YEARS[1:], small=small))
+    assert list(made.fetch) == YEARS[::-1]
+    assert made.count() == {Reason.WHOLE: len(YEARS) - 1, Reason.NEW: 1}
+
+
+@pytest.mark.parametrize(("refresh", "small"), [(Refresh.TRAILING, True), (Refresh.AUTO, False)])
+def test_not_the_whole_table(refresh: Refresh, small: bool) -> None:
+    made = plan(YEARS, YEARS, Scope(refresh=refresh), past(YEARS, small=small))
+    assert made.count() == {Reason.TRAILING: 4, Reason.ROTATION: 1}
+
+
+def test_what_was_read_too_long_ago_is_read_whatever_the_rotation_says() -> None:
+    days = {"2010": 500, "2012": 600, "2013": 401, "2014": 400}
+    made = plan(YEARS, YEARS, history=past(YEARS, days))
+    assert sorted(code for code, reason in made.fetch.items() if reason is Reason.ROTATION) == ["2010", "2012", "2013"]
+
+
+def test_what_was_read_of_this_publication_is_not_due_and_nothing_takes_its_place() -> None:
+    days = {year: 10 + place for place, year in enumerate(reversed(YEARS))}
+    before = past(YEARS, days)
+    whole = plan(YEARS, YEARS, history=before)
+    reads = dict(before.reads)
+    for code in ("2023", "2010"):
+        reads[code] = reads[code].again(PRESENT, NOW)
+    rest = plan(YEARS, YEARS, history=History(PRESENT, reads, NOW))
+    assert dict(rest.fetch) == {code: why for code, why in whole.fetch.items() if code not in {"2023", "2010"}}
+    for code in whole.fetch:
+        reads[code] = reads[code].again(PRESENT, NOW)
+    assert plan(YEARS, YEARS, history=History(PRESENT, reads, NOW)).fetch == {}
+    # asked for explicitly it is read again
+    present = History(PRESENT, reads, NOW)
+    assert list(plan(YEARS, YEARS, Scope(only=("2023",)), present).fetch) == ["2023"]
+    assert list(plan(YEARS, YEARS, Scope(since="2023"), present).fetch) == ["2024", "2023"]
+    assert list(plan(YEARS, YEARS, Scope(full=True), present).fetch) == YEARS[::-1]
+
+
+def test_reading_the_same_publication_again_does_not_move_the_rotation() -> None:
+    first = Read(OLD, ago(100)).again(PRESENT, NOW)
+    assert first == Read(PRESENT, NOW, ago(100))
+    assert first.again(PRESENT, NOW + timedelta(hours=1)) == Read(PRESENT, NOW + timedelta(hours=1), ago(100))
+
+
+def test_a_publication_that_was_taken_back_is_another_one() -> None:
+    history = History(OLD, {year: Read(PRESENT, ago(1)) for year in YEARS}, NOW, small=True)
+    assert list(plan(YEARS, YEARS, history=history).fetch) == YEARS[::-1]
+
+
+def test_a_read_dated_by_a_clock_that_was_ahead_goes_first() -> None:
+    days = {"2010": 399, "2015": -3650, "2016": -3000}
+    made = plan(YEARS, YEARS, Scope(trailing=0), past(YEARS, days))
+    assert list(made.fetch) == ["2016", "2015"]
+
+
+def test_a_clock_years_ahead_reads_too_much_and_loses_nothing() -> None:
+    history = History(PRESENT, past(YEARS).reads, NOW + timedelta(days=3650))
+    assert list(plan(YEARS, YEARS, history=history).fetch) == YEARS[::-1]
+
+
+def test_of_what_is_due_only_these() -> None:
+    history = past(YEARS[:-1])
+    assert list(plan(YEARS, YEARS[:-1], Scope(within=("2024", "2010", "2015")), history).fetch) == ["2024", "2010"]
+    assert list(plan(YEARS, [], Scope(within=("2024", "1066")), trusted=[]).fetch) == ["2024"]
+    assert list(plan(YEARS, YEARS, Scope(within=()), history).fetch) == []
+    assert list(plan(YEARS, YEARS, Scope(within=()), history, reshaped=True).fetch) == YEARS[::-1]
 
 
 def test_full() -> None:
@@ -93,15 +197,16 @@ def test_what_is_trusted_but_not_held_is_fetched_all_the_same() -> None:
 def test_since_counts_from_the_start_of_the_period_named(since: str, first: str) -> None:
     """`--since 2023` of a monthly table begins with January, which is over long before 2023 is."""
     months = [f"{year}M{month:02}" for year in (2022, 2023) for month in range(1, 13)]
-    made = plan(months, months, Scope(since=since, trailing=0))
-    assert list(made.fetch) == months[months.index(first) :][::-1]
+    made = plan(months, months, Scope(since=since, trailing=0), past(months))
+    asked = [code for code, reason in made.fetch.items() if reason is Reason.SINCE]
+    assert asked == months[months.index(first) :][::-1]
 
 
 def test_since_and_the_window_and_what_is_new_add_up() -> None:
-    made = plan(YEARS, YEARS[1:-1], Scope(since="2019", trailing=2))
+    made = plan(YEARS, YEARS[1:-1], Scope(since="2019", trailing=2), past(YEARS[1:-1], {"2011": 101}))
     reasons = {year: reason for year, reason in made.fetch.items() if int(year) >= 2023 or reason is Reason.NEW}
     assert reasons == {"2024": Reason.NEW, "2023": Reason.SINCE, "2010": Reason.NEW}
-    assert set(made.fetch) == {*YEARS[9:], "2010"}
+    assert set(made.fetch) == {*YEARS[9:], "2010", "2011"}
 
 
 def test_a_code_that_cannot_be_read_is_refused() -> None:

@@ -144,6 +144,19 @@ def test_a_url_that_cannot_be_used_is_refused_without_its_password(home: Path, n
         ("DST_API_SLEEP_SECONDS", "ten"),
         ("DST_API_TIMEOUT_SECONDS", "0"),
         ("DST_API_TIMEOUT_SECONDS", "-5"),
+        ("VARRO_POLL", "hourly"),
+        ("VARRO_POLL", "0 22 * *"),
+        ("VARRO_POLL", "0 22 * * * *"),
+        ("VARRO_POLL", "60 22 * * 0"),
+        ("VARRO_POLL", "0 24 * * 0"),
+        ("VARRO_POLL", "0 22 31 2 *"),
+        ("VARRO_POLL", "5-1 * * * *"),
+        ("VARRO_POLL", "*/0 * * * *"),
+        ("VARRO_POLL", "1, * * * *"),
+        ("VARRO_POLL", "-5 * * * *"),
+        ("VARRO_POLL", "*-5 * * * *"),
+        ("VARRO_POLL_TIMEZONE", "Copenhagen"),
+        ("VARRO_POLL_TIMEZONE", "../etc/passwd"),
     ],
 )
 def test_other_values_that_cannot_be_used(home: Path, name: str, value: str) -> None:
@@ -253,3 +266,30 @@ def test_a_child_process_of_the_demo_gets_nothing_of_the_users(home: Path) -> No
         timeout=60,
     )
     assert done.stdout.split() == [str(below), "None", SIMULATOR]
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        ("Weekly", "weekly"),
+        ("daily", "daily"),
+        ("OFF", "off"),
+        ("* * * * *", "* * * * *"),
+        (" 5  8 * * mon-fri ", "5 8 * * mon-fri"),
+        ("0,30 8-16/2 1,15 jan,jul *", "0,30 8-16/2 1,15 jan,jul *"),
+        ("*/5 * * * 7", "*/5 * * * 7"),
+        ("0 0 31 2,3 *", "0 0 31 2,3 *"),
+        ("0 0 31 2 mon", "0 0 31 2 mon"),
+    ],
+)
+def test_when_to_poll(home: Path, monkeypatch: pytest.MonkeyPatch, given: str, read: str) -> None:
+    monkeypatch.setenv("VARRO_POLL", given)
+    assert Settings.load(home).varro_poll == read
+
+
+def test_a_cron_expression_is_one_for_dagster_too(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dagster import ScheduleDefinition  # imported here: no other test of this module needs it
+
+    for given in ("5 8 * * mon-fri", "0,30 8-16/2 1,15 jan,jul *", "*/5 * * * 7", "0 0 31 2,3 *", "3/7 * * * *"):
+        monkeypatch.setenv("VARRO_POLL", given)
+        ScheduleDefinition(job_name="poll", cron_schedule=Settings.load(home).varro_poll)

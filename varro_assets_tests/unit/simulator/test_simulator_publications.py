@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -343,3 +344,33 @@ def test_publications_over_http(simulator: Simulator) -> None:
     assert truth["columns"] == ["DRIV", "EGEN", "INDHOLD"]
     overview = requests.get(simulator.control_url, timeout=5).json()
     assert overview["publications"] == [{"kind": "publish_period", "table": "BIL10"}]
+
+
+def test_an_offset_changes_two_cells_and_no_sum_over_them(universe: Universe) -> None:
+    before = history(universe, "KORN2")
+    universe.offset("KORN2")
+    after = history(universe, "KORN2")
+    oldest = universe.table("KORN2").periods[0]
+    assert {tid for tid in before if before[tid] != after[tid]} == {oldest}
+    changed = [new[-1] - old[-1] for old, new in zip(before[oldest], after[oldest], strict=True) if old != new]  # type: ignore[index]
+    assert len(changed) == 2
+    assert sum(changed) == 0
+    universe.offset("KORN2")
+    assert history(universe, "KORN2")[oldest] not in (before[oldest], after[oldest])
+
+
+@pytest.mark.parametrize("kind", ["withdraw", "deactivate"])
+def test_a_table_that_left_comes_back(universe: Universe, kind: str) -> None:
+    before = universe.table("VAN5")
+    universe.publish(kind, "VAN5")
+    universe.reinstate("VAN5")
+    assert universe.table("VAN5").entry("da") == before.entry("da") | {"updated": universe.table("VAN5").updated}
+    assert "VAN5" in {table.id for table in universe.tables()}
+
+
+def test_a_clock_that_was_set_goes_by_minutes(universe: Universe) -> None:
+    universe.set_clock(datetime(2026, 3, 2, 8, 0, 0))  # noqa: DTZ001 - Danish local time, as published
+    stamps = [universe.touch(table).updated for table in ("VAN5", "BIL10", "VAN5")]
+    assert stamps == ["2026-03-02T08:00:00", "2026-03-02T08:01:00", "2026-03-02T08:02:00"]
+    universe.reset()
+    assert universe.touch("VAN5").updated.endswith("T08:00:00")

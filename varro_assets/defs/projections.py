@@ -1,0 +1,293 @@
+"""Projections: what happened, as files for programs that read the folder: the state of every table, a file per sweep.
+
+What belongs here: writing them out of Dagster's memory, with the keys that readers of the folder know. Nothing reads
+them back, so that they may be deleted at any time; those of Dagster's memory come again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from dagster import DagsterInstance, RunsFilter
+
+from varro_assets import follow
+from varro_assets.defs import keys, run_records
+from varro_assets.engine import periods
+from varro_assets.engine.files import write_text
+from varro_assets.engine.sweep_report import NEW, REVISED, SHRUNK, UNCHANGED
+from varro_assets.engine.sweeps import (
+    EventRecord,
+    RunRecord,
+    RunState,
+    Stage,
+    SweepReport,
+    SweepStatus,
+    TableReport,
+    TableStatus,
+    iso,
+)
+from varro_assets.errors import InvalidPeriod
+from varro_assets.settings import Settings
+from varro_assets.statbank.catalog import Catalogue, CatalogueFolder
+
+STATE_FILE, RUNS_FOLDER = "state.json", "runs"
+MOST_AT_ONCE = 200
+"""Sweeps written at one call, the newest; a home whose files were deleted gets so many of them again."""
+MOST_FILES = 1_000
+"""Sweeps whose file is kept: a demo polls every minute."""
+OVERLAP = timedelta(minutes=1)
+"""What was stored so shortly before the last call is looked at again: transactions end out of order."""
+_STATUS = {
+    TableStatus.OK: "synced",
+    TableStatus.PARTIAL: "partial",
+    TableStatus.FAILED: "failed",
+    TableStatus.UNFINISHED: "running",
+    TableStatus.NOTHING: "skipped",
+}
+
+
+def write_projections(instance: DagsterInstance, settings: Settings) -> list[Path]:
+    """Write what the sweeps that ended since the last call brought, and how every followed table stands.
+
+    Called again it writes nothing, unless something happened. Files of sweeps that ended `VARRO_KEEP_RUNS_DAYS` before
+    the newest are deleted.
+
+    Args:
+        instance: Dagster's.
+        settings: whose home it is.
+
+    Returns:
+        The files written.
+
+    Raises:
+        StorageFull: the disk is full; the old files are untouched.
+    """
+    folder, state_file = settings.dst_dir / RUNS_FOLDER, settings.dst_dir / STATE_FILE
+    seen = _modified(state_file)
+    names = run_records.newest_names(instance, MOST_AT_ONCE, touched=seen - OVERLAP if seen else None)
+    if not names and seen is not None:
+        return []
+    catalogues = CatalogueFolder(settings.metadata_dir)
+    known = catalogues.read()
+    written: list[Path] = []
+    members = run_records.members(instance, names)
+    for report in run_records.named(instance, names):
+        if report.status is SweepStatus.INCOMPLETE or report.ended is None:
+            continue
+        path = folder / f"{_file_name(report.sweep)}.json"
+        if _write(path, _manifest(report, known, catalogues)):
+            written.append(path)
+        os.utime(path, (report.ended, report.ended))
+    _delete_old(folder, settings.varro_keep_runs_days)
+    if _write(state_file, _state(instance, settings, known, catalogues, names)):
+        written.append(state_file)
+    # Dagster's own time, not the clock's: what changed after it is to be looked at the next time
+    touched = [run.touched for runs in members.values() for run in runs]
+    if touched:
+        os.utime(state_file, (max(touched), max(touched)))
+    return written
+
+
+# -- one sweep -----------------------------------------------------------------------------------------------------
+
+
+def _manifest(report: SweepReport, known: Catalogue | None, catalogues: CatalogueFolder) -> dict[str, Any]:
+    tables = {name: _table(table, catalogues) for name, table in report.tables.items()}
+    return {
+        "run_id": report.sweep,
+        "started_at": iso(report.started),
+        "finished_at": iso(report.ended),
+        "status": str(report.status),
+        "launcher": report.launcher,
+        "catalog": _catalogue(known, polled=Stage.POLL in report.stages),
+        "tables": tables,
+        "db_apply": _applied(report, tables),
+        "summary": {
+            "tables_total": len(tables),
+            "tables_synced": _having(tables, "synced"),
+            "tables_partial": _having(tables, "partial"),
+            "tables_skipped": _having(tables, "skipped"),
+            "tables_failed": _having(tables, "failed"),
+            "tables_with_changed_tids": sum(1 for table in tables.values() if table["changed_tids"]),
+            "rows_fetched": report.rows_fetched,
+            "requests": report.requests,
+        },
+    }
+
+
+def _table(report: TableReport, catalogues: CatalogueFolder) -> dict[str, Any]:
+    changed = report.periods(NEW, REVISED)
+    held_before = sum(report.counts.get(outcome, 0) for outcome in (REVISED, UNCHANGED, SHRUNK))
+    error = {"error": report.error} if report.error else {}
+    return {
+        "status": _STATUS[report.status],
+        "catalog_updated": report.due or report.updated or None,
+        "bootstrap": bool(report.counts.get(NEW)) and not held_before,
+        "frequency": _frequency(report.table, catalogues, report.outcomes),
+        "new_periods": report.periods(NEW),
+        "refresh_periods": report.periods(REVISED, UNCHANGED, SHRUNK),
+        "changed_tids": changed,
+        "rows_written": report.rows_written,
+        "files_written": report.counts.get(NEW, 0) + report.counts.get(REVISED, 0),
+        **error,
+    }
+
+
+def _applied(report: SweepReport, tables: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """What got into the database, of the tables that something came in of."""
+    applied: dict[str, dict[str, Any]] = {}
+    for name, table in report.tables.items():
+        failed = Stage.LOAD in table.failed_stages
+        if failed or table.rows_written or tables[name]["changed_tids"]:
+            applied[name] = {
+                "table": name,
+                "status": "failed" if failed else "applied",
+                "changed_tids": tables[name]["changed_tids"],
+                "inserted_rows": table.rows_written,
+                **({"error": table.error} if failed else {}),
+            }
+    failures = _having(applied, "failed")
+    return {
+        "run_id": report.sweep,
+        "started_at": iso(report.started),
+        "finished_at": iso(report.ended),
+        "status": "partial_failure" if failures else "success",
+        "tables": applied,
+        "summary": {
+            "tables_total": len(applied),
+            "tables_applied": _having(applied, "applied"),
+            "tables_skipped": 0,
+            "tables_failed": failures,
+        },
+    }
+
+
+def _having(tables: Mapping[str, Mapping[str, Any]], status: str) -> int:
+    return sum(1 for table in tables.values() if table["status"] == status)
+
+
+def _catalogue(known: Catalogue | None, *, polled: bool | None = None) -> dict[str, Any]:
+    said: dict[str, Any] = {} if polled is None else {"polled": polled}
+    if known is not None:
+        said |= {"table_count": len(known.entries), "polled_at": known.fetched_at, "source": known.source}
+    return said
+
+
+def _frequency(table: str, catalogues: CatalogueFolder, otherwise: Iterable[str] = ()) -> str:
+    info = catalogues.tableinfo(table)
+    try:
+        return periods.frequency(periods.in_order(info.tids if info else otherwise)).replace("-", "_")
+    except InvalidPeriod:
+        return periods.Frequency.OTHER
+
+
+# -- every table ---------------------------------------------------------------------------------------------------
+
+
+def _state(
+    instance: DagsterInstance,
+    settings: Settings,
+    known: Catalogue | None,
+    catalogues: CatalogueFolder,
+    names: Sequence[str],
+) -> dict[str, Any]:
+    followed = follow.read(settings.follow_file).resolve(known.entries.keys(), known.tables_by_subject) if known else []
+    by_key = {keys.summary(table): table for table in followed}
+    entries = {
+        by_key[record.asset_entry.asset_key]: record.asset_entry for record in instance.get_asset_records(list(by_key))
+    }
+    runs = _runs(instance, [entry.last_run_id for entry in entries.values() if entry.last_run_id])
+    failed = [run for run in runs.values() if run.state in {RunState.FAILED, RunState.STOPPED}]
+    errors = _errors(run_records.events(instance, failed, named=False))
+    tables: dict[str, Any] = {}
+    for table in sorted(entries):
+        entry = entries[table]
+        event, run = entry.last_materialization, runs.get(entry.last_run_id or "")
+        written = event.asset_materialization if event else None
+        figures = {name: value.value for name, value in written.metadata.items()} if written else {}
+        updated = str(figures.get("updated") or "")
+        complete = updated[:1].isdigit()
+        status = _last_status(run, figures, synced=event is not None and event.run_id == entry.last_run_id)
+        tables[table] = {
+            "last_seen_updated": updated if complete else None,
+            "last_sync_at": iso(event.timestamp) if event else None,
+            "frequency": _frequency(table, catalogues),
+            "bootstrap_complete": complete,
+            "last_status": status,
+            "last_error": errors.get(run.run_id, "") or None if run and status in {"failed", "partial"} else None,
+            "last_run_id": run.sweep if run else None,
+            "rows": figures.get("dagster/row_count"),
+            "periods": figures.get("periods"),
+        }
+    return {
+        "last_catalog_poll_at": known.fetched_at if known else None,
+        "last_run_id": names[0] if names else None,
+        "catalog": _catalogue(known),
+        "tables": tables,
+    }
+
+
+def _last_status(run: RunRecord | None, figures: Mapping[str, Any], *, synced: bool) -> str:
+    if synced or run is None:
+        ended_badly = run is not None and run.state in {RunState.FAILED, RunState.STOPPED}
+        return "partial" if figures.get("periods_shrunk") or ended_badly else "synced"
+    if not run.state.ended:
+        return "running"
+    return "failed" if run.state is not RunState.SUCCEEDED else "synced"
+
+
+def _runs(instance: DagsterInstance, run_ids: Sequence[str]) -> dict[str, RunRecord]:
+    if not run_ids:
+        return {}
+    found = instance.get_run_records(RunsFilter(run_ids=sorted(set(run_ids))))
+    return {record.dagster_run.run_id: run_records.run_record(record) for record in found}
+
+
+def _errors(events: Iterable[EventRecord]) -> dict[str, str]:
+    """Run -> its first error."""
+    errors: dict[str, str] = {}
+    for event in events:
+        if event.text:
+            errors.setdefault(event.run_id, event.text)
+    return errors
+
+
+# -- files ---------------------------------------------------------------------------------------------------------
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> bool:
+    text = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
+    try:
+        if path.read_text(encoding="utf-8") == text:
+            return False
+    except (FileNotFoundError, UnicodeDecodeError):
+        pass  # none, or not ours: written anew
+    write_text(path, text)
+    return True
+
+
+def _modified(path: Path) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    except FileNotFoundError:
+        return None
+
+
+def _delete_old(folder: Path, days: int) -> None:
+    ages = sorted(((path.stat().st_mtime, path) for path in folder.glob("*.json")), reverse=True)
+    if not ages:
+        return
+    oldest = ages[0][0] - timedelta(days=days).total_seconds()
+    for place, (moment, path) in enumerate(ages):
+        if place >= MOST_FILES or moment < oldest:
+            path.unlink(missing_ok=True)
+
+
+def _file_name(sweep: str) -> str:
+    """The id as a file name: a tag can hold anything."""
+    return "".join(letter if letter.isalnum() or letter in "-_+." else "-" for letter in sweep).lstrip(".") or "-"
