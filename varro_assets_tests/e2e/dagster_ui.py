@@ -23,6 +23,10 @@ RUNS = """query($filter: RunsFilter) { runsOrError(filter: $filter) { ... on Run
   runId status tags { key value } } } } }"""
 PARTITIONS = """query($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) { ... on AssetNode {
   partitionKeys partitionStats { numMaterialized numFailed numPartitions } } } }"""
+SENSORS = """query($from: RepositorySelector!) { sensorsOrError(repositorySelector: $from) { ... on Sensors {
+  results { name id } } } }"""
+STOP = "mutation($id: String!) { stopSensor(id: $id) { __typename } }"
+RELOAD = "mutation($name: String!) { reloadRepositoryLocation(repositoryLocationName: $name) { __typename } }"
 BACKFILL_STATUS = (
     "query($id: String!) { partitionBackfillOrError(backfillId: $id) { ... on PartitionBackfill { status } } }"
 )
@@ -46,6 +50,18 @@ class Up:
         """Keys in the graph."""
         nodes = self.ask("{ assetNodes { assetKey { path } } }")["assetNodes"]
         return {"/".join(node["assetKey"]["path"]) for node in nodes}
+
+    def stop_sensor(self, name: str) -> None:
+        """Stop a sensor as the switch in the UI does."""
+        found = self.ask(SENSORS, **{"from": LOCATION})["sensorsOrError"]["results"]
+        (number,) = [sensor["id"] for sensor in found if sensor["name"] == name]
+        answer = self.ask(STOP, id=number)["stopSensor"]
+        assert answer["__typename"] == "StopSensorMutationResult", answer
+
+    def reload(self) -> None:
+        """Load the definitions anew."""
+        answer = self.ask(RELOAD, name=LOCATION["repositoryLocationName"])["reloadRepositoryLocation"]
+        assert answer["__typename"] == "WorkspaceLocationEntry", answer
 
     def launch(self, *assets: Sequence[str], partition: str | None = None) -> str:
         """Materialise as the button does; returns the run."""

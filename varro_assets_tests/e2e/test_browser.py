@@ -141,5 +141,5 @@ def test_a_dimension_that_the_command_fetched_is_green(browser: Browser) -> None
 
 def test_the_runs_name_their_table(browser: Browser) -> None:
     text = browser.look("/runs", "varro/table: FOLK1A", "varro/table: KORD1")
-    assert text.count("Success") == 2
+    assert text.count("Success") >= 2  # polls come every minute, and are runs as well
     assert "Failure" not in text

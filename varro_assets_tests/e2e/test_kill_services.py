@@ -37,7 +37,7 @@ PERIODS = {
 TWICE = """
 SELECT table_id, tid_code FROM meta.revision WHERE kind = 'new' GROUP BY 1, 2 HAVING count(*) > 1
 """
-HANGS = 40.0
+HANGS = 60.0
 """Seconds for which the publisher keeps each run waiting, which is when something is killed."""
 DONE = 900.0
 """A deadline, no measure: what a killed worker leaves takes two minutes, what fails is asked for again after five."""
@@ -113,8 +113,13 @@ def hanging(up: Up) -> dict[str, str]:
 
 def in_the_middle(up: Up) -> dict[str, str]:
     """Wait until at least two tables are being fetched."""
-    wait_for(lambda: len(hanging(up)) >= 2, DONE, but=lambda: told(up))
-    time.sleep(1)
+
+    def begun() -> bool:
+        # a worker that is killed before it has begun is given ten minutes, which would be waited for here
+        waiting = {"QUEUED", "NOT_STARTED", "STARTING"}
+        return len(hanging(up)) >= 2 and not any(run["status"] in waiting for run in runs(up))
+
+    wait_for(begun, DONE, but=lambda: told(up))
     return hanging(up)
 
 

@@ -259,7 +259,7 @@ class TestGaps:
         new = [period for (period, _), kind in history.recorded().items() if kind is Kind.NEW]
         assert new == [world.universe.table("KORD1").periods[-1]]
 
-    @pytest.mark.parametrize("damage", ["cut", "gone", "pages"])
+    @pytest.mark.parametrize("damage", ["gone", "pages", pytest.param("cut", marks=pytest.mark.slow)])
     def test_of_a_file_that_was_lost(self, world: World, damage: str) -> None:
         history = History(world, "KORD1")
         history.sync()
@@ -313,7 +313,14 @@ class TestGaps:
         with pytest.raises(UnknownVintage):
             history.at(history.states[0][0])
 
-    @pytest.mark.parametrize("lost", ["all", "those of one period", "the first", "the last"])
+    @pytest.mark.parametrize(
+        "lost",
+        [
+            "those of one period",
+            "the last",
+            *(pytest.param(lost, marks=pytest.mark.slow) for lost in ("all", "the first")),
+        ],
+    )
     def test_of_lost_entries(self, world: World, lost: str) -> None:
         history = History(world, "KORD1")
         history.sync()

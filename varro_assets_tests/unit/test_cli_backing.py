@@ -57,6 +57,7 @@ def filled(varro: Varro) -> None:
     )
 
 
+@pytest.mark.slow  # three runs of `varro sync`, and everything again from the archive
 def test_a_lost_home_comes_back_without_a_request(varro: Varro, tmp_path: Path) -> None:
     filled(varro)
     (varro.home / ".env").write_text("VARRO_OWNER=somebody@example.org\n", encoding="utf-8")

@@ -34,6 +34,7 @@ def test_before_the_first_run_there_are_words(varro: Varro) -> None:
     assert varro.good("runs", "--restart").out == ""
 
 
+@pytest.mark.slow  # several runs of `varro sync`; what is advised is decided in test_sweep_report.py
 def test_a_failure_is_told_and_the_advice_mends_it_once(varro: Varro, tmp_path: Path) -> None:
     varro.follow("KORD1", "IDRTIL01")
     varro.simulator.fault("garbage", table="IDRTIL01", path="data", count=None)

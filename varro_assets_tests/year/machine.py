@@ -79,6 +79,11 @@ class Tick:
     requests: list[RunRequest]
     skipped: str | None
 
+    @property
+    def keys(self) -> list[str]:
+        """Of the runs asked for."""
+        return [request.run_key or "" for request in self.requests]
+
 
 @dataclass(frozen=True)
 class Ran:

@@ -5,6 +5,7 @@ What belongs here: publications, faults and troubles at their time, and what is 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -17,6 +18,8 @@ from varro_assets_tests.year.machine import Machine, Tick
 
 MOST_TICKS = 120
 """A week's work must be done in as many ticks of the sensor."""
+MANY_TICKS = 30
+"""A week with more is told why."""
 
 
 @dataclass
@@ -28,6 +31,7 @@ class WeekNote:
     ticks: int = 0
     requests: int = 0
     skipped: str = ""
+    mostly: str = ""
 
     def line(self) -> str:
         """One line of a log."""
@@ -35,7 +39,8 @@ class WeekNote:
         trouble = ", ".join([*(fault["kind"] for fault in self.week.faults), *self.week.troubles])
         left = f"; still due: {', '.join(self.due)} ({self.skipped})" if self.due else ""
         done = f"{made:>3} published {self.ticks:>3} ticks {self.requests:>4} requests"
-        return f"{self.week.number:>3} {done} {trouble}{left}"
+        many = f"; mostly: {self.mostly}" if self.ticks > MANY_TICKS and not left else ""
+        return f"{self.week.number:>3} {done} {trouble}{left}{many}"
 
 
 @dataclass
@@ -90,6 +95,10 @@ class Play:
         machine = self.machine
         note = WeekNote(week, machine.behind(), ticks, requests)
         note.skipped = (machine.ticks[-1].skipped or "") if machine.ticks else ""
+        said = Counter(
+            tick.skipped or f"runs with keys {tick.keys}" for tick in machine.ticks[len(machine.ticks) - ticks :]
+        )
+        note.mostly = ", ".join(f"{count} x {text}" for text, count in said.most_common(2))
         self.notes.append(note)
         self.on_week(note.line())
 

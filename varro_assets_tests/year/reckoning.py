@@ -121,7 +121,8 @@ class Reckoning:
         kinds = (DagsterEventType.ASSET_MATERIALIZATION_PLANNED, DagsterEventType.ASSET_MATERIALIZATION)
         found = []
         for kind in kinds:
-            found += instance.get_event_records(EventRecordsFilter(kind, asset_key=asset, asset_partitions=[code]))
+            wanted = EventRecordsFilter(kind, asset_key=asset, asset_partitions=[code])
+            found += instance.event_log_storage.get_event_records(wanted)
         lines = []
         for record in sorted(found, key=lambda one: one.storage_id)[-8:]:
             run = instance.get_run_by_id(record.run_id)
@@ -217,7 +218,7 @@ NEEDED = "needed"
 _ERROR, _BROKEN = "answered by an error", "asked by a run that broke or was killed"
 _CLOSING = "description after the data: both are of one publication"
 _OPENING = "description asked again before the data"
-_AGAIN = "data again: an answer of no use, a doubt, or published meanwhile"
+_AGAIN = "data in pieces or again: a first load, a doubt, an answer of no use, published meanwhile"
 _TREE = "subject tree: may have changed with any publication"
 
 
