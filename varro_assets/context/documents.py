@@ -7,14 +7,24 @@ Map layers are made apart (`map_layers`): their boundaries come from another pub
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from varro_assets.context import dimension_documents, holdings, snapshot, subject_documents, table_documents
+from varro_assets.context import (
+    dimension_documents,
+    holdings,
+    page_record,
+    snapshot,
+    subject_documents,
+    table_documents,
+)
 from varro_assets.context.cards import TableCard, fact_columns
 from varro_assets.context.holdings import Holding
+from varro_assets.context.page_record import Written
 from varro_assets.context.snapshot import Snapshot
 from varro_assets.context.sources import ContextSources
 from varro_assets.context.table_documents import TableReport
@@ -77,7 +87,7 @@ def write(
         report.held = len(held)
         _sweep(sources)
         due = _due(sources, taken, connection, held, only, everything=everything)
-        if _code_lists(sources, due, held, report):
+        if _code_lists(sources, connection, due, held, report):
             # every table may join a new dimension
             taken = snapshot.take(sources, connection)
             due = _due(sources, taken, connection, held, only, everything=everything)
@@ -125,9 +135,18 @@ def _due(
 
 
 def _code_lists(
-    sources: ContextSources, due: Collection[Holding], held: Mapping[str, Holding], report: DocumentsReport
+    sources: ContextSources,
+    connection: Connection,
+    due: Collection[Holding],
+    held: Mapping[str, Holding],
+    report: DocumentsReport,
 ) -> list[str]:
     """Make dimensions of maps that no classification covers; returns those that changed."""
+    mapped = holdings.mapped(connection)
+    made_of = Written("", hashlib.sha256(json.dumps(sorted(mapped.items())).encode()).hexdigest())
+    if page_record.read(connection).get(page_record.CODE_LISTS) != made_of:
+        # a table whose own run has documented it is not due any more, and its list may have changed all the same
+        due = [*due, *(held[table] for table in sorted(mapped.keys() & held.keys()) if held[table] not in due)]
 
     def columns(tables: Collection[Holding]) -> Iterator[FactColumn]:
         for holding in tables:
@@ -136,6 +155,8 @@ def _code_lists(
 
     made = supply.from_code_lists(sources.library, sources.linker, columns(due), lambda: columns(held.values()))
     report.problems.update({name: str(error) for name, error in made.problems.items()})
+    if not report.problems:
+        page_record.remember(connection, page_record.CODE_LISTS, made_of)
     return made.changed
 
 

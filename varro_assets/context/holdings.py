@@ -48,6 +48,10 @@ SELECT p.table_id, array_agg(p.tid_code), sum(p.rows)::bigint,
  GROUP BY p.table_id
  ORDER BY p.table_id
 """
+_MAPPED = """
+SELECT DISTINCT table_id, t.updated::text FROM meta.fact_column c JOIN meta.fact_table t USING (table_id)
+ WHERE c.map IS NOT NULL
+"""
 _WRITTEN = "SELECT table_id, inputs_hash FROM meta.document"
 _REMEMBER = """
 INSERT INTO meta.document (table_id, inputs_hash) VALUES (%s, %s)
@@ -63,6 +67,13 @@ def holdings(connection: Connection, tables: Collection[str] | None = None) -> d
             table: Holding(table, tuple(periods.in_order(codes)), rows, stamp)
             for table, codes, rows, stamp in cursor.fetchall()
         }
+
+
+def mapped(connection: Connection) -> dict[str, str]:
+    """Table with a geographic column -> the publication whose description is held."""
+    with postgres.transaction(connection, "read which tables have maps") as cursor:
+        cursor.execute(_MAPPED)
+        return dict(cursor.fetchall())
 
 
 def inputs_hash(sources: ContextSources, snapshot: Snapshot, holding: Holding) -> str:

@@ -34,6 +34,10 @@ class Written:
     inputs: str
 
 
+CODE_LISTS = "code lists"
+"""What the dimensions made of code lists go by, all of them together."""
+
+
 def about_subject(place: Place) -> str:
     """What a subject's page goes by; its titles may change."""
     return f"subject {'/'.join(place.ids)}"

@@ -21,7 +21,18 @@ from dagster import (
     sensor,
 )
 
-from varro_assets.defs import attempts, dead_runs, joint_documents, logs, polling, projections, reloading, requests
+from varro_assets.defs import (
+    attempts,
+    dead_runs,
+    health,
+    joint_documents,
+    keys,
+    logs,
+    polling,
+    projections,
+    reloading,
+    requests,
+)
 from varro_assets.defs.changes_cursor import ChangesCursor
 from varro_assets.defs.situation import Gathered, gather
 from varro_assets.defs.storage_pool import pooled
@@ -30,8 +41,10 @@ from varro_assets.engine.postgres import Connection
 from varro_assets.errors import WebServerUnavailable
 from varro_assets.settings import DEMO_POLL, Settings
 from varro_assets.statbank import sweep
+from varro_assets.statbank.due import State
 from varro_assets.statbank.sources import Sources, open_sources
 from varro_assets.statbank.sweep import Decision
+from varro_assets.statbank.sync import held_periods
 from varro_assets.warehouse import open_warehouse
 
 NAME = "statbank_changes"
@@ -125,6 +138,7 @@ class Tick:
             polling=tried.under_way,
             after=cursor.after,
         )
+        self._mend(silent.ended, gathered)
         decision = sweep.decide(gathered.situation, self._now, gathered.workload.of, self._out_of_time)
         runs += [requests.of_table(demand, requests.sweep_of(catalogue)) for demand in decision.demands]
         said.append(sweep.say(decision, len(gathered.situation.tables), self._errors(gathered, decision)))
@@ -135,6 +149,13 @@ class Tick:
             projections.write_projections(self._instance, self._settings)
         cursor = self._reload(decision, cursor.model_copy(update={"after": decision.after}), said)
         return self._result(runs, decision, cursor, said)
+
+    def _mend(self, ended: Collection[str], gathered: Gathered) -> None:
+        """A dead run's keys turned red with it: of a table that is complete all the same they are reported again."""
+        dead = {run.tags.get(keys.TABLE_TAG) for run in map(self._instance.get_run_by_id, ended) if run is not None}
+        for one in gathered.situation.tables:
+            if one.table in dead and one.state is State.CURRENT:
+                health.report_again(self._instance, one.table, held_periods(self._sources, one.table))
 
     def _out_of_time(self) -> bool:
         return time.monotonic() > self._deadline

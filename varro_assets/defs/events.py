@@ -39,6 +39,17 @@ def register_periods(instance: DagsterInstance, table: str, codes: Iterable[str]
     return fresh
 
 
+def shown_wrong(instance: DagsterInstance, table: str, assets: Iterable[AssetKey]) -> set[str]:
+    """The partition keys that Dagster shows as missing or failed, in any of these assets of the table."""
+    known = instance.get_dynamic_partitions(table)
+    fine = {AssetPartitionStatus.MATERIALIZED, AssetPartitionStatus.IN_PROGRESS}
+    wrong: set[str] = set()
+    for asset in assets:
+        statuses = instance.get_status_by_partition(asset, known, keys.partitions(table)) or {}
+        wrong.update(code for code in known if statuses.get(code) not in fine)
+    return wrong
+
+
 class PartitionEvents(Observer):
     """Reports each settled period to Dagster while the sync goes on.
 
@@ -80,13 +91,7 @@ class PartitionEvents(Observer):
 
     def _shown_wrong(self) -> set[str]:
         """Keys that Dagster shows as missing or failed, in any of the assets."""
-        known = self._context.instance.get_dynamic_partitions(self._table)
-        wrong: set[str] = set()
-        for asset in self._assets:
-            statuses = self._context.instance.get_status_by_partition(asset, known, keys.partitions(self._table)) or {}
-            fine = {AssetPartitionStatus.MATERIALIZED, AssetPartitionStatus.IN_PROGRESS}
-            wrong.update(code for code in known if statuses.get(code) not in fine)
-        return wrong
+        return shown_wrong(self._context.instance, self._table, self._assets)
 
     def planned(self, plan: Plan, info: TableInfo) -> None:
         """Register what is new, so that its progress shows."""

@@ -10,15 +10,15 @@ from collections.abc import Mapping
 from dagster import DagsterInstance
 
 from varro_assets.defs import keys
-from varro_assets.defs.events import materialization, register_periods
+from varro_assets.defs.events import materialization, register_periods, shown_wrong
 from varro_assets.engine.partitions import PartitionInfo
 
 
 def unreported(instance: DagsterInstance, table: str, held: Mapping[str, PartitionInfo]) -> list[str]:
-    """Held periods that Dagster does not show as materialised in both assets; oldest first."""
-    shown = [instance.get_materialized_partitions(key) for key in (keys.published(table), keys.fact(table))]
+    """Held periods that are no partition keys, or that Dagster shows as missing or failed; oldest first."""
     known = set(instance.get_dynamic_partitions(table))
-    return [code for code in held if code not in known or any(code not in codes for codes in shown)]
+    wrong = shown_wrong(instance, table, (keys.published(table), keys.fact(table)))
+    return [code for code in held if code not in known or code in wrong]
 
 
 def report_again(instance: DagsterInstance, table: str, held: Mapping[str, PartitionInfo]) -> list[str]:

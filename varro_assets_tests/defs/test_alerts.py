@@ -140,6 +140,7 @@ def test_a_failure_is_told_once_in_its_own_words(make_hook: Callable[..., Hook],
     assert len(hook.bodies) == 1
 
 
+@pytest.mark.slow
 def test_a_flood_is_one_message(make_hook: Callable[..., Hook]) -> None:
     hook = make_hook()
     runs = [hook.fail(f"Error {number}", table=f"T{number % 100}") for number in range(300)]

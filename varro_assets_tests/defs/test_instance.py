@@ -51,6 +51,7 @@ def test_it_is_taken_as_written(unattended: DagsterInstance) -> None:
     assert unattended.get_sensor_settings()["use_threads"]
 
 
+@pytest.mark.slow
 def test_what_died_is_retried_and_a_step_that_failed_is_not(unattended: DagsterInstance) -> None:
     errors = [DatabaseRefused("load", on="T1"), SourceUnavailable("fetch", on="T1"), OSError("a bug")]
 

@@ -128,6 +128,7 @@ def test_the_newest_come_first_and_no_more_than_asked_for(lab: Lab) -> None:
     assert run_records.find(lab.instance, "t") == []
 
 
+@pytest.mark.slow
 def test_projections_are_written_once_and_only_of_what_ended(lab: Lab) -> None:
     in_sweep(lab, lab.good(config=DUE))
     stored(lab.instance, DagsterRunStatus.STARTED, varro__sweep="running")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -14,9 +15,10 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import SecretStr
 
-from varro_assets.context import doc_file, documents
+from varro_assets.context import doc_file, documents, holdings, snapshot, table_documents
 from varro_assets.context.asking import queries
 from varro_assets.context.sources import open_context
+from varro_assets.engine import postgres
 from varro_assets_tests.documents.conftest import SMALL, Home, note
 
 SQL = re.compile(r"```sql\n(.*?)```", re.DOTALL)
@@ -312,6 +314,26 @@ def test_a_map_without_a_classification_becomes_a_dimension(home: Home) -> None:
     ]
     # the shorter list of VAN5 joins it and does not replace it
     assert json.loads((home.settings.links_dir / "VAN5.json").read_text("utf-8"))[0]["dimension"] == link["dimension"]
+    assert home.document(everything=True).changed == []
+
+
+def test_a_changed_code_list_reaches_its_dimension_though_the_table_is_documented_already(home: Home) -> None:
+    for name in home.context.library.store.names():
+        home.context.library.store.remove(name)
+    home.sync("BARLOV1")
+    assert home.document().problems == {}
+    before = home.rows("SELECT count(*) FROM dim.komgrp")
+    home.simulator.universe.publish("add_code", "BARLOV1", var="OMRÅDE", code="999")
+    home.sync("BARLOV1")
+    # as the table's own run does, which writes its own document and looks at nothing else
+    with contextlib.closing(postgres.connect(home.url, "test")) as connection:
+        taken = snapshot.take(home.context, connection)
+        holding = holdings.holdings(connection, ["BARLOV1"])["BARLOV1"]
+        table_documents.write(home.context, taken, connection, holding)
+
+    home.document()
+
+    assert home.rows("SELECT count(*) FROM dim.komgrp") == [(before[0][0] + 1,)]
     assert home.document(everything=True).changed == []
 
 

@@ -115,6 +115,7 @@ def test_any_history_ends_like_a_new_home_with_the_notes(
     assert few.document().tables == []
 
 
+@pytest.mark.slow
 def test_a_run_that_dies_at_each_step_in_turn(few: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A period comes and a table moves; whatever was still to be written is written by the next run."""
     reaper = Reaper(monkeypatch)
@@ -201,6 +202,7 @@ def test_half_written_files_of_the_dead_are_swept(few: Home) -> None:
     assert [path.exists() for path in (dead, alive, own)] == [False, True, True]
 
 
+@pytest.mark.slow
 def test_several_at_once(few: Home, tmp_path: Path) -> None:
     """Two processes document while tables are synced; afterwards one run finds everything as it should be."""
     processes = [

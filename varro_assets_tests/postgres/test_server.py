@@ -368,6 +368,7 @@ def test_a_postmaster_file_naming_a_live_stranger(server: EmbeddedServer) -> Non
 
 
 @pytest.mark.usefixtures("fresh")
+@pytest.mark.slow
 def test_an_initdb_killed_in_the_middle_is_healed(server: EmbeddedServer, other: Callable[[str], Other]) -> None:
     victim = other(USE)
     until(lambda: list(server.folder.glob("data.init.*")) or server.data.exists())
