@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 from benchmarks.load_server import endpoint
-from varro_assets.engine.provision import WAREHOUSE
+from varro_assets.engine.server.provision import WAREHOUSE
 
 FACTS = """
 SELECT json_build_object(

@@ -28,8 +28,8 @@ from benchmarks.load_data import SOURCE_COLUMNS, TARGET_COLUMNS
 from benchmarks.load_server import endpoint
 from varro_assets.engine import postgres
 from varro_assets.engine.period_table import PeriodTables
-from varro_assets.engine.postmaster import binary
-from varro_assets.engine.provision import OWNER, WAREHOUSE
+from varro_assets.engine.server.postmaster import binary
+from varro_assets.engine.server.provision import OWNER, WAREHOUSE
 
 Timed = Callable[[], Any]
 REPLACE, FIRST = "bench_replace", "bench_first"

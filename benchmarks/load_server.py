@@ -12,9 +12,9 @@ from contextlib import closing
 from pathlib import Path
 
 from varro_assets import warehouse
-from varro_assets.engine.provision import OWNER, WAREHOUSE, provision_embedded
-from varro_assets.engine.server import EmbeddedServer
-from varro_assets.engine.server_folder import Endpoint, read_record
+from varro_assets.engine.server.provision import OWNER, WAREHOUSE, provision_embedded
+from varro_assets.engine.server.server import EmbeddedServer
+from varro_assets.engine.server.server_folder import Endpoint, read_record
 
 SETTINGS = {"autovacuum": "off"}  # it would come in the middle of one contender's turn; `load_check` vacuums after each
 SHOWN = ("server_version", "fsync", "synchronous_commit", "full_page_writes", "wal_level", "shared_buffers",

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pydantic import SecretStr
 
 from varro_assets.engine import migrations, postgres
-from varro_assets.engine.provision import READER, Warehouse, grant_reader, provision_embedded, provision_external
-from varro_assets.engine.server import EmbeddedServer
+from varro_assets.engine.server.provision import READER, Warehouse, grant_reader, provision_embedded, provision_external
+from varro_assets.engine.server.server import EmbeddedServer
 from varro_assets.settings import Settings
 
 READABLE_SCHEMAS = ("fact", "dim", "meta", "build")

@@ -27,8 +27,8 @@ from varro_assets.engine.postgres import Connection
 from varro_assets.simulator import Simulator, Universe
 from varro_assets.simulator.table import Table
 from varro_assets.statbank import catalog, manifest
-from varro_assets.statbank.due import State, states, synced
 from varro_assets.statbank.sources import Sources
+from varro_assets.statbank.sweeps.due import State, states, synced
 from varro_assets.statbank.sync import sync_table
 from varro_assets.statbank.sync_report import SyncReport
 from varro_assets_tests.conftest import Recorder

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from psycopg2 import sql
 
-from varro_assets.engine.provision import OWNER, provision_embedded
-from varro_assets.engine.server import EmbeddedServer, Endpoint
+from varro_assets.engine.server.provision import OWNER, provision_embedded
+from varro_assets.engine.server.server import EmbeddedServer, Endpoint
 
 # Nothing here must survive a power cut, so nothing waits for the disk.
 THROW_AWAY = {

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 from psycopg2 import sql
 
-from varro_assets.engine.provision import OWNER, READER
-from varro_assets.engine.server import Endpoint
+from varro_assets.engine.server.provision import OWNER, READER
+from varro_assets.engine.server.server import Endpoint
 
 
 @contextlib.contextmanager

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from psycopg2 import sql
 
-from varro_assets.engine.provision import OWNER
-from varro_assets.engine.server import Endpoint
+from varro_assets.engine.server.provision import OWNER
+from varro_assets.engine.server.server import Endpoint
 
 _COPY = sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}")
 _DROP = sql.SQL("DROP DATABASE {} WITH (FORCE)")

@@ -233,7 +233,9 @@ def loaded_by(*names: str) -> set[str]:
     return set(done.stdout.split())
 
 
-@pytest.mark.parametrize("names", [("cli.app",), ("settings", "follow", "warehouse", "statbank.sync", "statbank.due")])
+@pytest.mark.parametrize(
+    "names", [("cli.app",), ("settings", "follow", "warehouse", "statbank.sync", "statbank.sweeps.due")]
+)
 def test_dagster_is_not_loaded_by(names: tuple[str, ...]) -> None:
     loaded = loaded_by(*names)
     assert {f"{PACKAGE}.{name}" for name in names} <= loaded

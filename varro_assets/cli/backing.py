@@ -33,7 +33,7 @@ from varro_assets.engine.backup_file import Backup, Writer
 from varro_assets.engine.disk import fsync
 from varro_assets.engine.locks import table_lock
 from varro_assets.engine.postgres import Connection
-from varro_assets.engine.provision import Warehouse
+from varro_assets.engine.server.provision import Warehouse
 from varro_assets.errors import ConfigurationError, DamagedBackup, VarroError
 from varro_assets.settings import FOLLOW_FILE, Settings
 from varro_assets.statbank import manifest, models

@@ -24,10 +24,11 @@ from varro_assets.dimensions.links import link_file
 from varro_assets.engine import periods, postgres
 from varro_assets.errors import InvalidLink, UnknownTable
 from varro_assets.settings import Settings
-from varro_assets.statbank import due, facts, manifest, models
+from varro_assets.statbank import facts, manifest, models
 from varro_assets.statbank.catalog import Catalogue
 from varro_assets.statbank.models import CatalogueEntry, TableInfo, Variable
 from varro_assets.statbank.sources import Sources
+from varro_assets.statbank.sweeps import due
 
 FEW_CODES = 6
 WIDE = 110

@@ -14,9 +14,10 @@ import typer
 from rich.markup import escape
 
 from varro_assets.cli.session import Session, session
-from varro_assets.engine import database_url, postmaster
-from varro_assets.engine.provision import Warehouse
-from varro_assets.engine.server import EmbeddedServer
+from varro_assets.engine import database_url
+from varro_assets.engine.server import postmaster
+from varro_assets.engine.server.provision import Warehouse
+from varro_assets.engine.server.server import EmbeddedServer
 from varro_assets.errors import DatabaseRefused
 from varro_assets.warehouse import open_warehouse
 

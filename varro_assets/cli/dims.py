@@ -25,7 +25,7 @@ from varro_assets.dimensions.dim_table import DimTables
 from varro_assets.dimensions.links import link_file
 from varro_assets.dimensions.models import Dimension, MadeBy, Member, dimension_name
 from varro_assets.engine import postgres
-from varro_assets.engine.provision import Warehouse
+from varro_assets.engine.server.provision import Warehouse
 from varro_assets.errors import ConfigurationError, InvalidLink, UnknownDimension, VarroError
 from varro_assets.settings import SIMULATOR, Settings
 from varro_assets.simulator.universe import Universe

@@ -21,7 +21,7 @@ from varro_assets.context.maps.geo_layers import DEFAULT
 from varro_assets.context.maps.geo_layers import FOLDER as LAYERS_FOLDER
 from varro_assets.context.sources import ContextSources, open_context
 from varro_assets.engine import postgres
-from varro_assets.engine.provision import Warehouse
+from varro_assets.engine.server.provision import Warehouse
 from varro_assets.errors import UnknownTable, VarroError
 from varro_assets.settings import Settings
 from varro_assets.statbank import models

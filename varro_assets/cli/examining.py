@@ -21,12 +21,12 @@ from varro_assets.context import document_health
 from varro_assets.context.sources import ContextSources, open_context
 from varro_assets.dimensions.dim_table import DimTables
 from varro_assets.engine import postgres
-from varro_assets.engine.provision import Warehouse
+from varro_assets.engine.server.provision import Warehouse
 from varro_assets.settings import Settings
-from varro_assets.statbank import health
 from varro_assets.statbank import sync as syncs
-from varro_assets.statbank.due import State
-from varro_assets.statbank.health import Finding, Remedy
+from varro_assets.statbank.proof import health
+from varro_assets.statbank.proof.health import Finding, Remedy
+from varro_assets.statbank.sweeps.due import State
 
 
 def doctor(
@@ -46,7 +46,7 @@ def doctor(
     from varro_assets.cli import runs
     from varro_assets.cli.running import run_all
     from varro_assets.defs import health as shown
-    from varro_assets.defs.dead_runs import end_all_dead_runs
+    from varro_assets.defs.unattended.dead_runs import end_all_dead_runs
 
     with here.sources() as (settings, warehouse, sources):
         for note in warehouse.notes:

@@ -27,7 +27,7 @@ from varro_assets.dimensions.links import link_check, link_file
 from varro_assets.dimensions.models import FactColumn, Link, MadeBy, MatchType, dimension_name
 from varro_assets.engine import postgres
 from varro_assets.engine.postgres import Connection
-from varro_assets.engine.provision import Warehouse
+from varro_assets.engine.server.provision import Warehouse
 from varro_assets.errors import ConfigurationError, InvalidLink, UnknownTable, VarroError
 from varro_assets.statbank import facts
 from varro_assets.statbank.models import TableInfo, table_id

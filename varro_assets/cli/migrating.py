@@ -18,7 +18,7 @@ from varro_assets.cli.session import Session, session
 from varro_assets.context.sources import open_context
 from varro_assets.engine.partitions import PartitionInfo
 from varro_assets.engine.planning import Plan
-from varro_assets.engine.provision import Warehouse
+from varro_assets.engine.server.provision import Warehouse
 from varro_assets.errors import ConfigurationError, TransientError, VarroError
 from varro_assets.settings import Settings
 from varro_assets.statbank import models

@@ -55,7 +55,7 @@ def runs(
     alone = run is not None or last or ((errors or restart) and not everything)
     with _dagster(here) as instance:
         # imported here: Dagster takes seconds to import, which no other command shall pay
-        from varro_assets.defs import run_records
+        from varro_assets.defs.records import run_records
 
         if alone:
             name = _one(instance, run, first)
@@ -101,7 +101,7 @@ def _dagster(here: Session) -> Iterator[Any]:
 
 
 def _one(instance: Any, run: str | None, since: datetime | None) -> str | None:
-    from varro_assets.defs import run_records  # imported here: see `runs`
+    from varro_assets.defs.records import run_records
 
     if run is None:
         return next(iter(run_records.newest_names(instance, 1, since)), None)

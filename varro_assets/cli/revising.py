@@ -21,14 +21,16 @@ from rich.markup import escape
 from varro_assets.cli.lookup import print_table
 from varro_assets.cli.progress import number
 from varro_assets.cli.session import Session, session
-from varro_assets.engine import ledger_files, periods, postgres, revision_record
-from varro_assets.engine.ledger import Ledger
+from varro_assets.engine import periods, postgres
 from varro_assets.engine.partitions import PartitionStore
 from varro_assets.engine.postgres import Connection
-from varro_assets.engine.revision_record import Revision
+from varro_assets.engine.revisions import ledger_files, revision_record
+from varro_assets.engine.revisions.ledger import Ledger
+from varro_assets.engine.revisions.revision_record import Revision
 from varro_assets.errors import UnknownTable
 from varro_assets.settings import Settings
-from varro_assets.statbank import facts, models, vintage_files, vintages
+from varro_assets.statbank import facts, models
+from varro_assets.statbank.vintages import vintage_files, vintages
 from varro_assets.warehouse import open_warehouse
 
 FEW_CELLS = 40

@@ -15,16 +15,16 @@ from varro_assets.cli.session import Session
 from varro_assets.cli.wish import Wish
 from varro_assets.context.sources import open_context
 from varro_assets.defs.catalogue import report_poll
-from varro_assets.defs.projections import write_projections
-from varro_assets.engine.provision import Warehouse
+from varro_assets.defs.records.projections import write_projections
+from varro_assets.engine.server.provision import Warehouse
 from varro_assets.errors import DamagedPartition, UnknownTable, VarroError
 from varro_assets.follow import read as read_follow_file
 from varro_assets.settings import Settings
 from varro_assets.statbank import catalog, manifest
 from varro_assets.statbank import sync as syncs
 from varro_assets.statbank.catalog import Catalogue
-from varro_assets.statbank.due import State
 from varro_assets.statbank.sources import Sources
+from varro_assets.statbank.sweeps.due import State
 
 
 def run_all(

@@ -16,10 +16,11 @@ from dagster import AssetKey, DagsterExecutionInterruptedError, DagsterInstance
 
 from varro_assets.context.sources import ContextSources
 from varro_assets.context.table_documents import TableReport
-from varro_assets.defs import dead_runs, graph, keys
+from varro_assets.defs import graph, keys
 from varro_assets.defs.documents import report_written
 from varro_assets.defs.events import register_periods
 from varro_assets.defs.reports import report_shared
+from varro_assets.defs.unattended import dead_runs
 from varro_assets.defs.watcher import Watcher
 from varro_assets.engine import clock, locks, planning
 from varro_assets.settings import Settings

@@ -20,11 +20,12 @@ from varro_assets.cli.watching import Watch
 from varro_assets.cli.wish import Wish
 from varro_assets.context.sources import open_context
 from varro_assets.engine import database_url, postgres
-from varro_assets.engine.provision import Warehouse
-from varro_assets.engine.server import EmbeddedServer
+from varro_assets.engine.server.provision import Warehouse
+from varro_assets.engine.server.server import EmbeddedServer
 from varro_assets.errors import ConfigurationError
 from varro_assets.settings import SIMULATOR, Settings
-from varro_assets.statbank import catalog, due
+from varro_assets.statbank import catalog
+from varro_assets.statbank.sweeps import due
 from varro_assets.warehouse import open_warehouse
 
 UI_PORT = 3000

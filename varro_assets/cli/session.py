@@ -20,7 +20,7 @@ from rich.console import Console
 
 from varro_assets import follow
 from varro_assets.engine.files import write_text
-from varro_assets.engine.provision import Warehouse
+from varro_assets.engine.server.provision import Warehouse
 from varro_assets.errors import UnknownTable
 from varro_assets.settings import SIMULATOR, Settings
 from varro_assets.simulator.simulator import Simulator

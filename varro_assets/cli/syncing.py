@@ -19,11 +19,12 @@ from varro_assets.engine import periods, postgres
 from varro_assets.errors import DamagedPartition, InvalidPeriod, VarroError
 from varro_assets.follow import read as read_follow_file
 from varro_assets.settings import Settings
-from varro_assets.statbank import catalog, due, manifest
+from varro_assets.statbank import catalog, manifest
 from varro_assets.statbank import sync as syncs
 from varro_assets.statbank.catalog import Catalogue
-from varro_assets.statbank.due import State
 from varro_assets.statbank.sources import Sources
+from varro_assets.statbank.sweeps import due
+from varro_assets.statbank.sweeps.due import State
 
 _Tables = Annotated[list[str] | None, typer.Argument(help="Table ids; none = every followed table.", metavar="TABLE")]
 _Full = Annotated[bool, typer.Option("--full", help="Fetch every published period again.")]

@@ -19,9 +19,9 @@ from varro_assets.cli.session import Session, session
 from varro_assets.context.total_codes import total_of
 from varro_assets.engine import periods, postgres
 from varro_assets.errors import InvalidPeriod, VarroError
-from varro_assets.statbank import questions
+from varro_assets.statbank.proof import questions
+from varro_assets.statbank.proof.verifying import Verification, verify
 from varro_assets.statbank.sources import Sources
-from varro_assets.statbank.verifying import Verification, verify
 
 LISTED = 20
 """Discrepancies that are printed for each table; ``--json`` has all of them."""

@@ -17,9 +17,9 @@ from types import TracebackType
 from typing import Self
 
 from varro_assets.cli.foreground import Service
-from varro_assets.defs import reloading
-from varro_assets.defs.reloading import Unloaded
-from varro_assets.engine.server import EmbeddedServer
+from varro_assets.defs.unattended import reloading
+from varro_assets.defs.unattended.reloading import Unloaded
+from varro_assets.engine.server.server import EmbeddedServer
 from varro_assets.errors import VarroError, WebServerUnavailable
 
 LOOK_EVERY_SECONDS = 5.0

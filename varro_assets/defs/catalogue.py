@@ -22,18 +22,19 @@ from dagster import (
 
 from varro_assets import follow
 from varro_assets.defs import keys
-from varro_assets.defs.dead_runs import alive
 from varro_assets.defs.events import register_periods
 from varro_assets.defs.failures import named_failures
-from varro_assets.defs.requests import sweep_of
 from varro_assets.defs.resources import StatBankResource
+from varro_assets.defs.unattended.dead_runs import alive
+from varro_assets.defs.unattended.requests import sweep_of
 from varro_assets.engine import postgres
 from varro_assets.settings import Settings
-from varro_assets.statbank import catalog, churn, due
+from varro_assets.statbank import catalog
 from varro_assets.statbank.catalog import Catalogue
-from varro_assets.statbank.churn import Change
-from varro_assets.statbank.due import State
 from varro_assets.statbank.sources import Sources
+from varro_assets.statbank.sweeps import churn, due
+from varro_assets.statbank.sweeps.churn import Change
+from varro_assets.statbank.sweeps.due import State
 
 
 def catalogue_asset(settings: Settings) -> AssetsDefinition:

@@ -25,11 +25,11 @@ from dagster._core.storage.asset_check_execution_record import COMPLETED_ASSET_C
 from varro_assets.context.total_codes import total_of
 from varro_assets.defs import keys
 from varro_assets.engine import locks, postgres
-from varro_assets.statbank import table_check
+from varro_assets.statbank.proof import table_check
+from varro_assets.statbank.proof.table_check import Finding
+from varro_assets.statbank.proof.verifying import Verification, verify
 from varro_assets.statbank.sources import Sources
 from varro_assets.statbank.sync_report import Outcome, SyncReport
-from varro_assets.statbank.table_check import Finding
-from varro_assets.statbank.verifying import Verification, verify
 
 RECONCILED = "source_reconciled"
 SHOWN = 20

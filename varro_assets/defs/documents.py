@@ -29,10 +29,10 @@ from varro_assets.context.document_check import Finding
 from varro_assets.context.places import DocumentPaths
 from varro_assets.context.table_documents import TableReport
 from varro_assets.defs import keys
-from varro_assets.defs.dead_runs import alive
 from varro_assets.defs.failures import named_failures
 from varro_assets.defs.loading import op_body
 from varro_assets.defs.resources import ContextResource
+from varro_assets.defs.unattended.dead_runs import alive
 from varro_assets.dimensions.links import link_file
 from varro_assets.dimensions.models import Link
 from varro_assets.engine import postgres

@@ -18,9 +18,9 @@ from dagster._core.storage.partition_status_cache import AssetPartitionStatus
 from varro_assets.defs import keys
 from varro_assets.defs.columns import column_schema
 from varro_assets.engine import periods
-from varro_assets.engine.differences import Difference
 from varro_assets.engine.partitions import PartitionInfo
 from varro_assets.engine.planning import Plan
+from varro_assets.engine.revisions.differences import Difference
 from varro_assets.statbank import facts
 from varro_assets.statbank.models import TableInfo
 from varro_assets.statbank.sync_report import Observer, Outcome, SyncReport

@@ -14,17 +14,17 @@ from varro_assets import follow
 from varro_assets.context.maps.geo_layers import DEFAULT, LAYERS
 from varro_assets.context.places import DocumentPaths
 from varro_assets.context.sources import ContextSources
-from varro_assets.defs.alerts import alerts
 from varro_assets.defs.catalogue import catalogue_asset
-from varro_assets.defs.changes import changes_sensor
 from varro_assets.defs.dimensions import dimension_assets
 from varro_assets.defs.documents import document_assets
 from varro_assets.defs.logs import loggers
 from varro_assets.defs.pages import map_layer_assets, subject_pages
-from varro_assets.defs.polling import poll_schedule
 from varro_assets.defs.resources import ContextResource, StatBankResource
-from varro_assets.defs.retention import retention
 from varro_assets.defs.tables import table_assets
+from varro_assets.defs.unattended.alerts import alerts
+from varro_assets.defs.unattended.changes import changes_sensor
+from varro_assets.defs.unattended.polling import poll_schedule
+from varro_assets.defs.unattended.retention import retention
 from varro_assets.defs.watcher import Watcher
 from varro_assets.dimensions.classifications import registry
 from varro_assets.settings import Settings

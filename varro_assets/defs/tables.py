@@ -27,16 +27,16 @@ from dagster import (
 
 from varro_assets.defs import checks, keys
 from varro_assets.defs.columns import column_schema
-from varro_assets.defs.dead_runs import alive
 from varro_assets.defs.events import PartitionEvents, difference_metadata
 from varro_assets.defs.failures import named_failures
 from varro_assets.defs.loading import op_body
 from varro_assets.defs.resources import StatBankResource
+from varro_assets.defs.unattended.dead_runs import alive
 from varro_assets.defs.watcher import Watcher
-from varro_assets.engine import differences
 from varro_assets.engine import periods as period_codes
 from varro_assets.engine.periods import Frequency
 from varro_assets.engine.planning import Scope
+from varro_assets.engine.revisions import differences
 from varro_assets.errors import InvalidPeriod
 from varro_assets.follow import TableOptions
 from varro_assets.settings import Settings

@@ -22,8 +22,9 @@ from varro_assets.errors import (
     UnexpectedResponse,
     UnknownTable,
 )
-from varro_assets.statbank import csv_answer, models
+from varro_assets.statbank import models
 from varro_assets.statbank.models import CatalogueEntry, Model, Subject, TableInfo
+from varro_assets.statbank.proof import csv_answer
 
 LANGUAGE = "da"
 REQUEST_ID_HEADER = "StatbankAPI-Request-Id"

@@ -12,13 +12,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from varro_assets.engine import periods, postgres, revision_record
+from varro_assets.engine import periods, postgres
 from varro_assets.engine.files import write_json
-from varro_assets.engine.ledger import Change
 from varro_assets.engine.locks import table_lock
 from varro_assets.engine.partitions import PartitionInfo, PartitionStore
 from varro_assets.engine.period_table import Loaded, PeriodTables
 from varro_assets.engine.postgres import Connection
+from varro_assets.engine.revisions import revision_record
+from varro_assets.engine.revisions.ledger import Change
 from varro_assets.errors import DamagedPartition, InvalidPeriod
 from varro_assets.statbank import facts, manifest
 from varro_assets.statbank.models import TableInfo

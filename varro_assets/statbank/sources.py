@@ -12,8 +12,8 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from varro_assets.engine.http import Pace, Session
-from varro_assets.engine.ledger import Ledger
 from varro_assets.engine.partitions import PartitionStore
+from varro_assets.engine.revisions.ledger import Ledger
 from varro_assets.settings import Settings
 from varro_assets.statbank.catalog import CatalogueFolder
 from varro_assets.statbank.client import REQUEST_ID_HEADER, StatBank

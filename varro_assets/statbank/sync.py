@@ -12,12 +12,13 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from varro_assets.engine import clock, periods, postgres, revision_record
-from varro_assets.engine.ledger import Change, Ledger
+from varro_assets.engine import clock, periods, postgres
 from varro_assets.engine.locks import TableLock, table_lock
 from varro_assets.engine.partitions import PartitionInfo, PartitionStore
 from varro_assets.engine.period_table import PeriodTable, PeriodTables
 from varro_assets.engine.planning import Plan, Reason, Scope
+from varro_assets.engine.revisions import revision_record
+from varro_assets.engine.revisions.ledger import Change, Ledger
 from varro_assets.errors import (
     DamagedPartition,
     ForeignSource,

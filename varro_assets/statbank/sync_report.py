@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-from varro_assets.engine.differences import Difference
 from varro_assets.engine.partitions import PartitionInfo
 from varro_assets.engine.planning import Plan
+from varro_assets.engine.revisions.differences import Difference
 from varro_assets.statbank.loading import SyncCounts
 from varro_assets.statbank.models import TableInfo
 

@@ -17,11 +17,12 @@ from dagster import (
     build_sensor_context,
 )
 
-from varro_assets.defs import changes, graph, joint_documents, keys, polling
+from varro_assets.defs import graph, keys
 from varro_assets.defs.events import register_periods
+from varro_assets.defs.unattended import changes, joint_documents, polling
 from varro_assets.engine import clock, postgres
-from varro_assets.statbank import due
-from varro_assets.statbank.due import State
+from varro_assets.statbank.sweeps import due
+from varro_assets.statbank.sweeps.due import State
 
 if TYPE_CHECKING:
     from varro_assets_tests.defs.conftest import Lab

@@ -18,9 +18,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from varro_assets.defs import alerts, keys
-from varro_assets.defs.alerts import FIRST, FailedRun, Verdict
+from varro_assets.defs import keys
 from varro_assets.defs.failures import named_failures
+from varro_assets.defs.unattended import alerts
+from varro_assets.defs.unattended.alerts import FIRST, FailedRun, Verdict
 from varro_assets.engine import clock
 from varro_assets.errors import DatabaseRefused, SourceUnavailable, VarroError
 from varro_assets.settings import Settings

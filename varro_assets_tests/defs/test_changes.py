@@ -8,8 +8,9 @@ from datetime import timedelta
 import pytest
 from dagster import DagsterRunStatus, RunsFilter, build_sensor_context
 
-from varro_assets.defs import changes, dead_runs, graph, keys, polling
-from varro_assets.defs.dead_runs import launch_lock
+from varro_assets.defs import graph, keys
+from varro_assets.defs.unattended import changes, dead_runs, polling
+from varro_assets.defs.unattended.dead_runs import launch_lock
 from varro_assets.engine import locks
 from varro_assets.settings import Settings
 from varro_assets.statbank import catalog
@@ -261,7 +262,7 @@ def test_a_table_followed_since_is_asked_to_be_loaded(daemon: Daemon, monkeypatc
     lab = daemon.lab
     daemon.poll()
     asked: list[str] = []
-    monkeypatch.setattr("varro_assets.defs.reloading.reload", lambda url: asked.append(url) or [])
+    monkeypatch.setattr("varro_assets.defs.unattended.reloading.reload", lambda url: asked.append(url) or [])
     definitions = graph.definitions(lab.settings)
     daemon.follow(TABLE, OTHER)
     sensor = definitions.resolve_sensor_def(changes.NAME)

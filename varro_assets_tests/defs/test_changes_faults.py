@@ -16,7 +16,7 @@ from dagster import DagsterRunStatus, RunRequest
 from varro_assets.defs import keys
 from varro_assets.errors import ConfigurationError, DatabaseUnavailable
 from varro_assets.statbank import catalog
-from varro_assets.statbank.due import State
+from varro_assets.statbank.sweeps.due import State
 from varro_assets_tests.defs.daemon import Daemon
 from varro_assets_tests.oracle import World, slowly
 

@@ -11,10 +11,10 @@ import pytest
 from dagster import DagsterInstance
 from psycopg2.extras import execute_values
 
-from varro_assets.defs import changes
-from varro_assets.defs.changes import Tick
-from varro_assets.defs.changes_cursor import ChangesCursor
 from varro_assets.defs.storage_pool import pooled
+from varro_assets.defs.unattended import changes
+from varro_assets.defs.unattended.changes import Tick
+from varro_assets.defs.unattended.changes_cursor import ChangesCursor
 from varro_assets.engine import postgres
 from varro_assets.settings import Settings
 from varro_assets.statbank import facts, manifest

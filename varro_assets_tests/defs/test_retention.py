@@ -32,8 +32,9 @@ from dagster._core.test_utils import create_run_for_test
 from hypothesis import given
 from hypothesis import strategies as st
 
-from varro_assets.defs import keys, retention
-from varro_assets.defs.retention import FinishedRun, deletable, delete_old_runs
+from varro_assets.defs import keys
+from varro_assets.defs.unattended import retention
+from varro_assets.defs.unattended.retention import FinishedRun, deletable, delete_old_runs
 from varro_assets.engine import clock
 from varro_assets.settings import Settings
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from varro_assets.defs.events import difference_metadata
-from varro_assets.engine.differences import Difference
+from varro_assets.engine.revisions.differences import Difference
 from varro_assets_tests.defs.conftest import DUE, Lab
 
 

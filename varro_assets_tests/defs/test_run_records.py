@@ -10,8 +10,9 @@ import pytest
 from dagster import DagsterExecutionInterruptedError, DagsterInstance, DagsterRun, DagsterRunStatus
 from dagster._core.storage.tags import PARENT_RUN_ID_TAG, ROOT_RUN_ID_TAG
 
-from varro_assets.defs import keys, run_records
-from varro_assets.defs.projections import write_projections
+from varro_assets.defs import keys
+from varro_assets.defs.records import run_records
+from varro_assets.defs.records.projections import write_projections
 from varro_assets.engine.sweeps import Stage, SweepReport, SweepStatus
 from varro_assets.statbank import sync
 from varro_assets_tests.defs.conftest import DUE, Lab

@@ -11,11 +11,12 @@ from dagster import AssetKey, DagsterInstance, Failure
 from psycopg2 import sql
 from pydantic import SecretStr
 
-from varro_assets.defs import dead_runs, keys
+from varro_assets.defs import keys
 from varro_assets.defs.events import DATA_VERSION_TAG, PartitionEvents, register_periods
+from varro_assets.defs.unattended import dead_runs
 from varro_assets.engine import locks
-from varro_assets.engine.provision import OWNER
-from varro_assets.engine.server import Endpoint
+from varro_assets.engine.server.provision import OWNER
+from varro_assets.engine.server.server import Endpoint
 from varro_assets.statbank import sync
 from varro_assets_tests.defs.conftest import DUE, Lab
 from varro_assets_tests.defs.daemon import Daemon

@@ -12,7 +12,7 @@ from dagster import AssetCheckKey, AssetCheckSeverity
 from varro_assets.context.total_codes import total_of
 from varro_assets.defs import checks, graph, keys
 from varro_assets.engine import postgres
-from varro_assets.statbank.verifying import verify
+from varro_assets.statbank.proof.verifying import verify
 from varro_assets_tests.defs.conftest import DUE, QUIET, Lab
 from varro_assets_tests.ready_homes import ReadyHomes
 

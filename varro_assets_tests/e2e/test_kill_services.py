@@ -17,7 +17,7 @@ import psutil
 import pytest
 import requests
 
-from varro_assets.defs import reloading
+from varro_assets.defs.unattended import reloading
 from varro_assets.settings import Settings
 from varro_assets.simulator import Simulator, Universe
 from varro_assets.statbank.sources import open_sources

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from varro_assets.simulator import Simulator
-from varro_assets.statbank.due import State
 from varro_assets.statbank.sources import Sources
+from varro_assets.statbank.sweeps.due import State
 from varro_assets_tests import legacy_files
 from varro_assets_tests.conftest import PROJECT
 from varro_assets_tests.oracle import World

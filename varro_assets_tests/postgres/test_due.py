@@ -11,9 +11,10 @@ from pydantic import SecretStr
 from varro_assets.engine import postgres
 from varro_assets.engine.postgres import Connection
 from varro_assets.errors import DatabaseRefused, InvalidValue
-from varro_assets.statbank import catalog, due, sync
-from varro_assets.statbank.due import State
+from varro_assets.statbank import catalog, sync
 from varro_assets.statbank.sources import Sources
+from varro_assets.statbank.sweeps import due
+from varro_assets.statbank.sweeps.due import State
 from varro_assets_tests.oracle import World
 
 

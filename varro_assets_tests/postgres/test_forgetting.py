@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from varro_assets.engine.ledger_files import Kind
 from varro_assets.engine.locks import table_lock
 from varro_assets.engine.partitions import PartitionStore
+from varro_assets.engine.revisions.ledger_files import Kind
 from varro_assets.errors import InvalidPeriod, TableBusy
-from varro_assets.statbank.due import State
 from varro_assets.statbank.forgetting import Trace, forget
+from varro_assets.statbank.sweeps.due import State
 from varro_assets_tests.oracle import World
 
 TABLE = "KORD1"

@@ -11,7 +11,7 @@ import pytest
 
 from varro_assets.engine.planning import Scope
 from varro_assets.statbank import manifest
-from varro_assets.statbank.health import Finding, Remedy, table_findings
+from varro_assets.statbank.proof.health import Finding, Remedy, table_findings
 from varro_assets.statbank.sync import load_table
 from varro_assets_tests.conftest import Recorder
 from varro_assets_tests.oracle import World

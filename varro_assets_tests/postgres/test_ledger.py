@@ -14,16 +14,18 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from varro_assets.engine import clock, ledger_files, revision_record
-from varro_assets.engine.differences import Difference
-from varro_assets.engine.ledger import Change, Ledger
-from varro_assets.engine.ledger_files import Kind
+from varro_assets.engine import clock
 from varro_assets.engine.partitions import PartitionStore
 from varro_assets.engine.planning import Refresh, Scope
+from varro_assets.engine.revisions import ledger_files, revision_record
+from varro_assets.engine.revisions.differences import Difference
+from varro_assets.engine.revisions.ledger import Change, Ledger
+from varro_assets.engine.revisions.ledger_files import Kind
 from varro_assets.errors import DamagedPartition, UnknownVintage
 from varro_assets.simulator.publications import UnknownPublication
-from varro_assets.statbank import sync, vintages
+from varro_assets.statbank import sync
 from varro_assets.statbank.sync_report import SyncReport
+from varro_assets.statbank.vintages import vintages
 from varro_assets_tests.conftest import Recorder
 from varro_assets_tests.oracle import World
 from varro_assets_tests.postgres.test_sync_recovery import Crash, _after, _before, _promoting

@@ -17,7 +17,7 @@ from varro_assets.engine import postgres
 from varro_assets.engine.partitions import PartitionStore
 from varro_assets.engine.period_table import PeriodTables
 from varro_assets.engine.planning import Scope
-from varro_assets.engine.server import Endpoint
+from varro_assets.engine.server.server import Endpoint
 from varro_assets.errors import DatabaseRefused, LoadMismatch
 from varro_assets.statbank.sync import load_table
 from varro_assets_tests.conftest import Recorder

@@ -12,11 +12,11 @@ import pytest
 from varro_assets.engine.locks import table_lock
 from varro_assets.errors import ForeignSource, TableBusy
 from varro_assets.statbank import manifest
-from varro_assets.statbank.due import State
 from varro_assets.statbank.legacy import record, source_files
 from varro_assets.statbank.legacy.migration import RECORDS, Migrated, Wanted, migrate_table
 from varro_assets.statbank.legacy.record import Fate
 from varro_assets.statbank.legacy.source_files import LONG_AGO
+from varro_assets.statbank.sweeps.due import State
 from varro_assets_tests import legacy_files
 from varro_assets_tests.conftest import Recorder
 from varro_assets_tests.oracle import World

@@ -14,7 +14,7 @@ from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 from pydantic import SecretStr
 
-from varro_assets.engine.provision import (
+from varro_assets.engine.server.provision import (
     DAGSTER,
     OWNER,
     READER,
@@ -23,7 +23,7 @@ from varro_assets.engine.provision import (
     provision_embedded,
     provision_external,
 )
-from varro_assets.engine.server import EmbeddedServer, Endpoint
+from varro_assets.engine.server.server import EmbeddedServer, Endpoint
 from varro_assets.errors import DatabaseRefused, DatabaseUnavailable
 from varro_assets_tests.postgres_fixture import THROW_AWAY
 
@@ -85,7 +85,7 @@ def test_the_second_time_is_one_query(postgres_server: Endpoint, monkeypatch: py
     def never(*_: object) -> None:
         raise AssertionError("provisioned again")
 
-    monkeypatch.setattr("varro_assets.engine.provision._provision", never)
+    monkeypatch.setattr("varro_assets.engine.server.provision._provision", never)
     assert provision_embedded(postgres_server) == first
 
 

@@ -18,7 +18,7 @@ from sqlalchemy import make_url
 from varro_assets.context.asking import queries, query_rules
 from varro_assets.context.asking.queries import LONGEST_CELL, Result
 from varro_assets.engine import postgres
-from varro_assets.engine.server import Endpoint
+from varro_assets.engine.server.server import Endpoint
 from varro_assets.errors import DatabaseRefused, QueryFailed, QueryRefused, QueryStopped, VarroError
 from varro_assets.warehouse import READABLE_SCHEMAS, prepare
 from varro_assets_tests.reading_role import owner_as_reader

@@ -13,10 +13,10 @@ from varro_assets.engine import clock, planning
 from varro_assets.engine.planning import Reason, Refresh, Scope
 from varro_assets.errors import DatabaseRefused, PublisherChanged, SourceUnavailable
 from varro_assets.statbank import fetching, manifest, reads
-from varro_assets.statbank.due import State
 from varro_assets.statbank.fetching import BatchSize
 from varro_assets.statbank.holding import holdings_of
 from varro_assets.statbank.loading import FactLoader
+from varro_assets.statbank.sweeps.due import State
 from varro_assets.statbank.sync import held_periods, standing_now
 from varro_assets.statbank.sync_report import Outcome, SyncReport
 from varro_assets.statbank.table_plan import make_plan

@@ -21,8 +21,8 @@ import psycopg2
 import pytest
 
 import varro_assets
-from varro_assets.engine import postmaster
-from varro_assets.engine.server import EmbeddedServer, Endpoint
+from varro_assets.engine.server import postmaster
+from varro_assets.engine.server.server import EmbeddedServer, Endpoint
 from varro_assets.errors import EmbeddedServerError
 from varro_assets_tests.postgres_fixture import THROW_AWAY, reachable
 
@@ -38,7 +38,7 @@ import os, signal, sys, json, time
 # a shell's background job ignores it, and so would we
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from pathlib import Path
-from varro_assets.engine.server import EmbeddedServer
+from varro_assets.engine.server.server import EmbeddedServer
 from varro_assets.errors import VarroError
 server = EmbeddedServer(Path(sys.argv[1]), settings=json.loads(sys.argv[2]))
 def say(*words): print(*words, flush=True)

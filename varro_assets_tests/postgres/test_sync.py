@@ -10,7 +10,7 @@ import pytest
 from varro_assets.engine.planning import Reason, Refresh, Scope
 from varro_assets.errors import ForeignSource
 from varro_assets.simulator.table import Table
-from varro_assets.statbank.due import State
+from varro_assets.statbank.sweeps.due import State
 from varro_assets.statbank.sync_report import Outcome
 from varro_assets_tests.oracle import World, slowly
 

@@ -34,8 +34,8 @@ from varro_assets.errors import (
 from varro_assets.simulator import api, formats
 from varro_assets.simulator.cube import Dimension
 from varro_assets.simulator.table import Table
-from varro_assets.statbank.due import State
 from varro_assets.statbank.fetching import BatchSize
+from varro_assets.statbank.sweeps.due import State
 from varro_assets.statbank.sync_report import Outcome
 from varro_assets_tests.conftest import PROJECT
 from varro_assets_tests.oracle import World, slowly

@@ -13,8 +13,8 @@ from varro_assets.engine.period_table import PeriodTables
 from varro_assets.engine.planning import Scope
 from varro_assets.errors import PublisherChanged, SourceUnavailable
 from varro_assets.statbank import catalog
-from varro_assets.statbank.due import State
 from varro_assets.statbank.fetching import BatchSize
+from varro_assets.statbank.sweeps.due import State
 from varro_assets.statbank.sync_report import Outcome
 from varro_assets_tests.oracle import World, slowly
 

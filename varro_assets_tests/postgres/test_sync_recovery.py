@@ -15,9 +15,9 @@ from varro_assets.engine.period_table import PeriodTables
 from varro_assets.engine.planning import Scope
 from varro_assets.errors import DamagedPartition, DatabaseUnavailable, PublisherChanged
 from varro_assets.statbank import manifest, reading
-from varro_assets.statbank.due import State
 from varro_assets.statbank.fetching import BatchSize
 from varro_assets.statbank.loading import FactLoader
+from varro_assets.statbank.sweeps.due import State
 from varro_assets.statbank.sync import load_table
 from varro_assets.statbank.sync_report import Outcome
 from varro_assets_tests.conftest import Recorder

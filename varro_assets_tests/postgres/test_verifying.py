@@ -11,8 +11,8 @@ from varro_assets.engine.reconcile import Kind
 from varro_assets.errors import DamagedPartition, VarroError
 from varro_assets.settings import Settings
 from varro_assets.simulator import Simulator
+from varro_assets.statbank.proof.verifying import Verification, verify
 from varro_assets.statbank.sources import Sources
-from varro_assets.statbank.verifying import Verification, verify
 from varro_assets_tests.oracle import World
 from varro_assets_tests.ready_homes import ReadyHomes
 

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from varro_assets.engine import content, differences, partition_files
+from varro_assets.engine import content, partition_files
 from varro_assets.engine.content import TableRows
-from varro_assets.engine.differences import Difference
 from varro_assets.engine.partitions import Origin, PartitionInfo
+from varro_assets.engine.revisions import differences
+from varro_assets.engine.revisions.differences import Difference
 from varro_assets.errors import DamagedPartition
 
 Content = dict[tuple[str, ...], float | None]

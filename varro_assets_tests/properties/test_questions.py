@@ -7,9 +7,9 @@ from itertools import product
 from hypothesis import given
 from hypothesis import strategies as st
 
-from varro_assets.statbank import questions
 from varro_assets.statbank.models import TableInfo
-from varro_assets.statbank.questions import Question
+from varro_assets.statbank.proof import questions
+from varro_assets.statbank.proof.questions import Question
 from varro_assets_tests.table_bodies import body
 
 SIZES = st.lists(st.integers(1, 6), min_size=1, max_size=4)

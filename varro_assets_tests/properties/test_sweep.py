@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from varro_assets.errors import DamagedPartition
-from varro_assets.statbank import sweep
-from varro_assets.statbank.due import State
-from varro_assets.statbank.sweep import Attempts, Candidate, Decision, Demand, How, Situation, Work
+from varro_assets.statbank.sweeps import sweep
+from varro_assets.statbank.sweeps.due import State
+from varro_assets.statbank.sweeps.sweep import Attempts, Candidate, Decision, Demand, How, Situation, Work
 
 NOW = datetime(2025, 9, 7, 22, 5, tzinfo=UTC)
 YEARS = [str(year) for year in range(1990, 2030)]

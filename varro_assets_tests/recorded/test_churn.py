@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from varro_assets.statbank import churn, due
 from varro_assets.statbank.catalog import Catalogue
-from varro_assets.statbank.churn import Change
-from varro_assets.statbank.due import State, Synced
 from varro_assets.statbank.models import CatalogueEntry
+from varro_assets.statbank.sweeps import churn, due
+from varro_assets.statbank.sweeps.churn import Change
+from varro_assets.statbank.sweeps.due import State, Synced
 from varro_assets_tests.recorded.conftest import only
 from varro_assets_tests.table_bodies import entry
 

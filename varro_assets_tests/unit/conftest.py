@@ -18,8 +18,8 @@ from sqlalchemy import make_url
 
 from varro_assets.cli import app
 from varro_assets.cli.session import DAGSTER_STORAGE_VARIABLE
-from varro_assets.engine.provision import OWNER
-from varro_assets.engine.server import Endpoint
+from varro_assets.engine.server.provision import OWNER
+from varro_assets.engine.server.server import Endpoint
 from varro_assets.settings import Settings
 from varro_assets.simulator import Simulator
 from varro_assets.warehouse import prepare

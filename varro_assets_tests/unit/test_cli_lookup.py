@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from varro_assets.cli.lookup import _json_cell, _plain
-from varro_assets.engine.server import Endpoint
+from varro_assets.engine.server.server import Endpoint
 from varro_assets_tests.reading_role import owner_as_reader
 from varro_assets_tests.unit.conftest import Varro
 

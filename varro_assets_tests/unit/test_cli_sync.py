@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from varro_assets.cli.runs import _newest_stretch
 from varro_assets.defs import keys
-from varro_assets.defs.dead_runs import CLI, launch_lock
+from varro_assets.defs.unattended.dead_runs import CLI, launch_lock
 from varro_assets.engine import locks
 from varro_assets_tests.unit.conftest import Varro
 

@@ -11,9 +11,9 @@ import pytest
 from varro_assets.cli import watching
 from varro_assets.cli.services import served_at
 from varro_assets.cli.watching import MOVED, Step, Trouble, Watch, step
-from varro_assets.defs import reloading
-from varro_assets.defs.reloading import Unloaded
-from varro_assets.engine.server_folder import Endpoint
+from varro_assets.defs.unattended import reloading
+from varro_assets.defs.unattended.reloading import Unloaded
+from varro_assets.engine.server.server_folder import Endpoint
 from varro_assets.errors import EmbeddedServerError, WebServerUnavailable
 from varro_assets.settings import Settings
 from varro_assets_tests.scripted_server import Reply, ScriptedServer

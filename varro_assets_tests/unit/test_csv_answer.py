@@ -12,7 +12,7 @@ from varro_assets.errors import (
     UnexpectedResponse,
     VarroError,
 )
-from varro_assets.statbank import csv_answer
+from varro_assets.statbank.proof import csv_answer
 
 COLUMNS = [("KØN", ("M", "K")), ("TID", ("2024K1", "2024K2"))]
 HEADER = "\ufeffKØN;TID;INDHOLD\r\n"

@@ -8,8 +8,8 @@ import pytest
 
 from varro_assets.statbank import manifest
 from varro_assets.statbank.catalog import Catalogue
-from varro_assets.statbank.due import State, Synced, states
 from varro_assets.statbank.models import CatalogueEntry
+from varro_assets.statbank.sweeps.due import State, Synced, states
 from varro_assets_tests.table_bodies import UPDATED, body, entry
 
 LATER, EARLIER = "2025-11-01T08:00:00", "2025-01-01T08:00:00"

@@ -14,7 +14,7 @@ import pytest
 from dagster import DagsterInstance
 from pydantic import SecretStr
 
-from varro_assets.defs import reloading
+from varro_assets.defs.unattended import reloading
 from varro_assets.settings import Settings
 from varro_assets.simulator import Simulator
 from varro_assets.statbank.sources import open_sources

@@ -31,8 +31,8 @@ from varro_assets.defs.watcher import Watcher
 from varro_assets.engine.partitions import PartitionInfo
 from varro_assets.engine.planning import Plan
 from varro_assets.settings import Settings
-from varro_assets.statbank.due import State, states, synced
 from varro_assets.statbank.models import TableInfo
+from varro_assets.statbank.sweeps.due import State, states, synced
 from varro_assets.statbank.sync_report import Outcome
 from varro_assets_tests.oracle import World
 from varro_assets_tests.year.books import Books

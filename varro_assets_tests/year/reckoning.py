@@ -20,11 +20,11 @@ from dagster import AssetKey, DagsterEventType, EventRecordsFilter
 from varro_assets.context import documents
 from varro_assets.context.sources import open_context
 from varro_assets.defs import keys
-from varro_assets.engine.ledger import Ledger
+from varro_assets.engine.revisions.ledger import Ledger
 from varro_assets.errors import VarroError
 from varro_assets.simulator.control import LoggedRequest
-from varro_assets.statbank import vintages
-from varro_assets.statbank.due import State
+from varro_assets.statbank.sweeps.due import State
+from varro_assets.statbank.vintages import vintages
 from varro_assets_tests.oracle import differing
 from varro_assets_tests.year.books import Snapshot
 from varro_assets_tests.year.calendar import TRAILING, WITHOUT_CELLS

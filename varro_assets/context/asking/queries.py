@@ -30,7 +30,7 @@ from pydantic import SecretStr
 from varro_assets.context.asking.query_words import place
 from varro_assets.engine import postgres
 from varro_assets.engine.postgres import Connection, Cursor
-from varro_assets.engine.provision import READER
+from varro_assets.engine.server.provision import READER
 from varro_assets.errors import DatabaseRefused, QueryFailed, QueryRefused, QueryStopped
 
 Cell: TypeAlias = str | int | float | Decimal | bool | None

@@ -18,10 +18,11 @@ from typing import Any
 
 import numpy as np
 
-from varro_assets.engine import partition_files, periods, postgres, revision_record
-from varro_assets.engine.ledger import Change
+from varro_assets.engine import partition_files, periods, postgres
 from varro_assets.engine.locks import TableLock, table_lock
 from varro_assets.engine.partitions import Origin, PartitionInfo, PartitionStore, Staging
+from varro_assets.engine.revisions import revision_record
+from varro_assets.engine.revisions.ledger import Change
 from varro_assets.errors import ConfigurationError, DuplicateKeys, ForeignSource, PermanentError, UnknownTable
 from varro_assets.statbank import facts, manifest, models
 from varro_assets.statbank import sync as syncs

@@ -15,10 +15,11 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 
-from varro_assets.engine import content, differences, ledger_files, periods
-from varro_assets.engine.ledger import Ledger, lost_before
-from varro_assets.engine.ledger_files import Entry, State
+from varro_assets.engine import content, periods
 from varro_assets.engine.partitions import PartitionStore
+from varro_assets.engine.revisions import differences, ledger_files
+from varro_assets.engine.revisions.ledger import Ledger, lost_before
+from varro_assets.engine.revisions.ledger_files import Entry, State
 from varro_assets.errors import DamagedPartition, UnknownVintage
 
 _EVER = datetime.min.replace(tzinfo=UTC)

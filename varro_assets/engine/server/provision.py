@@ -20,7 +20,7 @@ from psycopg2.extensions import encrypt_password
 from pydantic import SecretStr
 
 from varro_assets.engine import database_url as addresses
-from varro_assets.engine.server import Endpoint
+from varro_assets.engine.server.server import Endpoint
 from varro_assets.errors import DatabaseRefused, DatabaseUnavailable, VarroError
 
 if TYPE_CHECKING:

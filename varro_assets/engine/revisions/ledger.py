@@ -26,12 +26,13 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from varro_assets.engine import clock, differences, ledger_files, periods
-from varro_assets.engine.differences import Difference
+from varro_assets.engine import clock, periods
 from varro_assets.engine.disk import fsync, space_for
 from varro_assets.engine.files import write_json
-from varro_assets.engine.ledger_files import ENDING, Entry, Kind, State, stamp_of
 from varro_assets.engine.partitions import PartitionInfo
+from varro_assets.engine.revisions import differences, ledger_files
+from varro_assets.engine.revisions.differences import Difference
+from varro_assets.engine.revisions.ledger_files import ENDING, Entry, Kind, State, stamp_of
 from varro_assets.errors import DamagedPartition, InvalidPeriod
 
 BEGUN = "ledger.json"

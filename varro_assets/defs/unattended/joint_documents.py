@@ -10,7 +10,8 @@ from datetime import datetime
 
 from dagster import DagsterInstance, RunRequest
 
-from varro_assets.defs import attempts, keys, requests
+from varro_assets.defs import keys
+from varro_assets.defs.unattended import attempts, requests
 from varro_assets.engine import postgres
 from varro_assets.engine.postgres import Connection
 

@@ -17,11 +17,11 @@ from varro_assets.engine.postgres import Connection
 from varro_assets.errors import DamagedPartition, InvalidPeriod
 from varro_assets.statbank import manifest, table_plan
 from varro_assets.statbank.catalog import Catalogue
-from varro_assets.statbank.due import State
 from varro_assets.statbank.holding import HeldPeriod, holdings_of
 from varro_assets.statbank.reads import Recorded, reads
 from varro_assets.statbank.sources import Sources
-from varro_assets.statbank.sweep import Candidate, Work
+from varro_assets.statbank.sweeps.due import State
+from varro_assets.statbank.sweeps.sweep import Candidate, Work
 
 _ALL_OF_IT = {Reason.BOOTSTRAP, Reason.RESHAPED, Reason.FULL, Reason.WHOLE}
 """Reasons that go for a table as a whole: such a run finds out by itself, and needs no range to say what it reads."""

@@ -12,7 +12,7 @@ from dagster import AddDynamicPartitionsRequest, AssetKey, RunRequest
 from varro_assets.defs import keys
 from varro_assets.defs.tables import Periods
 from varro_assets.statbank.catalog import Catalogue
-from varro_assets.statbank.sweep import Demand, How
+from varro_assets.statbank.sweeps.sweep import Demand, How
 
 LAUNCHER = "sensor"
 _PERIODS = {How.REFILL: Periods.ALL, How.DUE: Periods.DUE, How.SEGMENT: Periods.DUE_SELECTED}

@@ -13,10 +13,11 @@ from varro_assets.engine import clock, periods, postgres, reconcile
 from varro_assets.engine.postgres import Connection
 from varro_assets.engine.reconcile import Cells, Comparison, Discrepancy, Kind, Total
 from varro_assets.errors import DamagedPartition
-from varro_assets.statbank import csv_answer, facts, questions
-from varro_assets.statbank.held_cells import FactCells
+from varro_assets.statbank import facts
 from varro_assets.statbank.models import TableInfo
-from varro_assets.statbank.questions import Question, TotalOf
+from varro_assets.statbank.proof import csv_answer, questions
+from varro_assets.statbank.proof.held_cells import FactCells
+from varro_assets.statbank.proof.questions import Question, TotalOf
 from varro_assets.statbank.sources import Sources
 
 SUM_TOLERANCE = 1e-9

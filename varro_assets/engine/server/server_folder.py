@@ -17,7 +17,7 @@ import psycopg2
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 from pydantic import SecretStr
 
-from varro_assets.engine.postmaster import HOST, SUPERUSER, named_errors
+from varro_assets.engine.server.postmaster import HOST, SUPERUSER, named_errors
 
 
 @dataclass(frozen=True)

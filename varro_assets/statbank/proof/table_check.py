@@ -22,10 +22,11 @@ from varro_assets.engine.partitions import PartitionInfo
 from varro_assets.engine.period_table import PeriodTable, PeriodTables
 from varro_assets.engine.postgres import Connection, transaction
 from varro_assets.errors import DamagedPartition
-from varro_assets.statbank import due, facts, manifest
-from varro_assets.statbank.held_cells import FactCells
+from varro_assets.statbank import facts, manifest
 from varro_assets.statbank.models import TableInfo
+from varro_assets.statbank.proof.held_cells import FactCells
 from varro_assets.statbank.sources import Sources
+from varro_assets.statbank.sweeps import due
 from varro_assets.statbank.sync_report import SyncReport
 
 SMALL_ROWS = 200_000

@@ -18,9 +18,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from varro_assets.engine import periods
-from varro_assets.engine.differences import Difference
 from varro_assets.engine.disk import space_for
 from varro_assets.engine.partitions import PartitionInfo
+from varro_assets.engine.revisions.differences import Difference
 from varro_assets.errors import DamagedPartition
 
 FORMAT = "1"

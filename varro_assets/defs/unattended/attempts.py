@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 from dagster import DagsterEventType, DagsterInstance, DagsterRunStatus, RunRecord, RunsFilter
 
 from varro_assets.defs import keys
-from varro_assets.defs.dead_runs import CLI, UNFINISHED, moment
-from varro_assets.statbank.sweep import Attempts
+from varro_assets.defs.unattended.dead_runs import CLI, UNFINISHED, moment
+from varro_assets.statbank.sweeps.sweep import Attempts
 
 WILL_RETRY_TAG, RETRIED_AS_TAG = "dagster/will_retry", "dagster/auto_retry_run_id"
 LONGEST_RETRY_WAIT = timedelta(minutes=30)

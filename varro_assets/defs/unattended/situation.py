@@ -13,21 +13,21 @@ from datetime import datetime, timedelta
 from dagster import DagsterInstance
 
 from varro_assets import follow
-from varro_assets.defs import attempts
-from varro_assets.defs.attempts import Tried
-from varro_assets.defs.dead_runs import launch_lock
-from varro_assets.defs.requests import sweep_of
+from varro_assets.defs.unattended import attempts
+from varro_assets.defs.unattended.attempts import Tried
+from varro_assets.defs.unattended.dead_runs import launch_lock
+from varro_assets.defs.unattended.requests import sweep_of
 from varro_assets.engine import locks
 from varro_assets.engine.planning import Scope
 from varro_assets.engine.postgres import Connection
 from varro_assets.follow import FollowFile
 from varro_assets.settings import Settings
-from varro_assets.statbank import due
 from varro_assets.statbank.catalog import Catalogue
-from varro_assets.statbank.due import State, Synced
 from varro_assets.statbank.sources import Sources
-from varro_assets.statbank.sweep import Candidate, Situation
-from varro_assets.statbank.workload import Workload
+from varro_assets.statbank.sweeps import due
+from varro_assets.statbank.sweeps.due import State, Synced
+from varro_assets.statbank.sweeps.sweep import Candidate, Situation
+from varro_assets.statbank.sweeps.workload import Workload
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from varro_assets.engine.content import TableRows
 from varro_assets.engine.disk import space_for
 from varro_assets.engine.partition_files import Origin
 from varro_assets.errors import UnknownVintage
-from varro_assets.statbank.vintages import Held
+from varro_assets.statbank.vintages.vintages import Held
 
 FILES = (".parquet", ".csv")
 """Endings by which one file is asked for."""

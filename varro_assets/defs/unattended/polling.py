@@ -18,8 +18,9 @@ from dagster import (
     schedule,
 )
 
-from varro_assets.defs import attempts, keys, logs
-from varro_assets.defs.attempts import Tried
+from varro_assets.defs import keys, logs
+from varro_assets.defs.unattended import attempts
+from varro_assets.defs.unattended.attempts import Tried
 from varro_assets.engine import clock
 from varro_assets.settings import Settings
 

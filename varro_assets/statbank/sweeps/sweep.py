@@ -1,7 +1,7 @@
 """Sweep: which due tables are asked for now, in which runs, and why the others wait.
 
 What belongs here: the decision, pure: how the tables stand goes in, the runs to request come out. No network, no
-database, no Dagster; the shell around it is `defs.changes`.
+database, no Dagster; the shell around it is `defs.unattended.changes`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from enum import Enum
 
 from varro_assets.engine import periods, planning
 from varro_assets.errors import VarroError
-from varro_assets.statbank.due import State
+from varro_assets.statbank.sweeps.due import State
 
 FIRST_WAIT = timedelta(minutes=5)
 LONGEST_WAIT = timedelta(hours=24)

@@ -17,7 +17,7 @@ from varro_assets.engine.period_table import PeriodTable
 from varro_assets.engine.periods import TidType
 from varro_assets.engine.postgres import Connection
 from varro_assets.engine.reconcile import Cell
-from varro_assets.statbank.questions import Question
+from varro_assets.statbank.proof.questions import Question
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from typing import Any
 from dagster import DagsterInstance, RunsFilter
 
 from varro_assets import follow
-from varro_assets.defs import keys, run_records
+from varro_assets.defs import keys
+from varro_assets.defs.records import run_records
 from varro_assets.engine import periods
 from varro_assets.engine.files import write_text
 from varro_assets.engine.sweep_report import NEW, REVISED, SHRUNK, UNCHANGED

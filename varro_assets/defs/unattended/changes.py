@@ -21,29 +21,20 @@ from dagster import (
     sensor,
 )
 
-from varro_assets.defs import (
-    attempts,
-    dead_runs,
-    health,
-    joint_documents,
-    keys,
-    logs,
-    polling,
-    projections,
-    reloading,
-    requests,
-)
-from varro_assets.defs.changes_cursor import ChangesCursor
-from varro_assets.defs.situation import Gathered, gather
+from varro_assets.defs import health, keys, logs
+from varro_assets.defs.records import projections
 from varro_assets.defs.storage_pool import pooled
+from varro_assets.defs.unattended import attempts, dead_runs, joint_documents, polling, reloading, requests
+from varro_assets.defs.unattended.changes_cursor import ChangesCursor
+from varro_assets.defs.unattended.situation import Gathered, gather
 from varro_assets.engine import clock, postgres
 from varro_assets.engine.postgres import Connection
 from varro_assets.errors import WebServerUnavailable
 from varro_assets.settings import DEMO_POLL, Settings
-from varro_assets.statbank import sweep
-from varro_assets.statbank.due import State
 from varro_assets.statbank.sources import Sources, open_sources
-from varro_assets.statbank.sweep import Decision
+from varro_assets.statbank.sweeps import sweep
+from varro_assets.statbank.sweeps.due import State
+from varro_assets.statbank.sweeps.sweep import Decision
 from varro_assets.statbank.sync import held_periods
 from varro_assets.warehouse import open_warehouse
 

@@ -14,11 +14,11 @@ from typing import Any
 from psycopg2.extras import execute_values
 
 from varro_assets.engine import postgres
-from varro_assets.engine.differences import Difference
-from varro_assets.engine.ledger import Ledger
-from varro_assets.engine.ledger_files import Entry, Kind, State
 from varro_assets.engine.partitions import PartitionInfo
 from varro_assets.engine.postgres import Connection
+from varro_assets.engine.revisions.differences import Difference
+from varro_assets.engine.revisions.ledger import Ledger
+from varro_assets.engine.revisions.ledger_files import Entry, Kind, State
 from varro_assets.errors import DamagedPartition
 
 _COLUMNS = (

@@ -28,10 +28,10 @@ from typing import Literal
 
 import psycopg2
 
-from varro_assets.engine import postmaster
-from varro_assets.engine.postmaster import SUPERUSER, named_errors
-from varro_assets.engine.server_folder import Endpoint, note_user, read_record, users_of, write_record
-from varro_assets.engine.server_locks import FileLock
+from varro_assets.engine.server import postmaster
+from varro_assets.engine.server.postmaster import SUPERUSER, named_errors
+from varro_assets.engine.server.server_folder import Endpoint, note_user, read_record, users_of, write_record
+from varro_assets.engine.server.server_locks import FileLock
 from varro_assets.errors import EmbeddedServerError
 
 __all__ = ["EmbeddedServer", "Endpoint", "ServerStatus"]

@@ -1,0 +1,1 @@
+"""Records: what was run, read from Dagster, and written out for programs."""

@@ -1,0 +1,1 @@
+"""Server: the embedded Postgres, its roles and databases."""

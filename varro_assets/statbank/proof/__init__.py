@@ -1,0 +1,1 @@
+"""Proof: whether files, warehouse and publisher say the same of a table."""

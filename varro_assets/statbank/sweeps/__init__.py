@@ -1,0 +1,1 @@
+"""Sweeps: what the publisher changed, and what therefore is to be run; decisions, no network."""

@@ -1,0 +1,1 @@
+"""Vintages: a table as it was held at an earlier moment."""
