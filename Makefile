@@ -19,7 +19,7 @@ up: $(VENV)/.installed  ## Run Postgres and the Dagster UI on your own tables
 test: $(VENV)/.installed-dev  ## The default tests (under 5 minutes on 2 cores)
 	$(BIN)/pytest -n 2 -m "not slow and not browser"
 
-test-slow: $(VENV)/.installed-dev  ## The longer ones: crashes, a whole `dagster dev`, a real browser
+test-slow: $(VENV)/.installed-dev  ## The longer ones: crashes, a whole `dagster dev`, a real browser, a simulated year
 	$(BIN)/pytest -n 2 --dist loadfile -m "slow or browser"
 
 check: $(VENV)/.installed-dev  ## Lint, types, architecture, Dagster definitions

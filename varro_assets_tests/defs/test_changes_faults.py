@@ -20,6 +20,10 @@ from varro_assets.statbank.sweeps.due import State
 from varro_assets_tests.defs.daemon import Daemon
 from varro_assets_tests.oracle import World, slowly
 
+pytestmark = (
+    pytest.mark.slow
+)  # each case is a home of its own; the rules themselves are tested in properties/test_sweep.py
+
 TABLE, OTHER, SPAN = "KORN2", "KORD1", "BARLOV1"
 """The periods of the last have names, and the catalogue's need not be the description's."""
 TimeGoes = Callable[[timedelta], None]

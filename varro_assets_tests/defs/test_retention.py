@@ -38,6 +38,8 @@ from varro_assets.defs.unattended.retention import FinishedRun, deletable, delet
 from varro_assets.engine import clock
 from varro_assets.settings import Settings
 
+pytestmark = pytest.mark.slow  # each case is years of runs
+
 TABLE, YEARS = "KORN2", [str(year) for year in range(2019, 2025)]
 NOW = datetime.now(UTC)
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}

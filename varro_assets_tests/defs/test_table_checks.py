@@ -16,6 +16,8 @@ from varro_assets.statbank.proof.verifying import verify
 from varro_assets_tests.defs.conftest import DUE, QUIET, Lab
 from varro_assets_tests.ready_homes import ReadyHomes
 
+pytestmark = pytest.mark.slow  # runs of whole tables; that there are checks is tested in test_definitions.py
+
 OF_SUMMARY = {"newest_period_held", "no_failed_periods", "periods_in_catalogue"}
 OF_FACT = {"fact_equals_parquet", "unique_keys", "codes_declared"}
 EVERY = OF_SUMMARY | OF_FACT

@@ -40,6 +40,7 @@ def simulator() -> Iterator[Simulator]:
         yield running
 
 
+@pytest.mark.slow
 def test_odd_tables_are_documented(home: Home) -> None:
     assert isinstance(home.context.library.dimension("nuts"), Held)
     home.sync("NAVNE1", "TOM1", "TOM2", "LANG1")

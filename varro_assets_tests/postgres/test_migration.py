@@ -21,6 +21,8 @@ from varro_assets_tests import legacy_files
 from varro_assets_tests.conftest import Recorder
 from varro_assets_tests.oracle import World
 
+pytestmark = pytest.mark.slow  # many small homes; the command itself is tested in unit/test_cli_migrating.py
+
 OLD = "2019-02-03T08:00:00"
 ODD = ("VAN5", "STRAF42", "BIL10", "HISB7", "FT", "APP212")
 """A code that pandas takes for nothing, missing values, codes with zeros, spans, an empty period, periods as texts."""

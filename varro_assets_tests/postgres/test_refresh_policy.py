@@ -70,6 +70,7 @@ class TestPolicy:
         assert set(_reasons(world.sync("BY1", scope=Scope(refresh=Refresh.FULL))).values()) == {Reason.WHOLE}
         world.check("BY1")
 
+    @pytest.mark.slow
     def test_a_deep_revision_of_a_large_table_is_found_within_twelve_publications(
         self, world: World, monkeypatch: pytest.MonkeyPatch, later: Any
     ) -> None:

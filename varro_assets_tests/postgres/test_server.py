@@ -311,6 +311,7 @@ with server.running():
 
 
 @pytest.mark.usefixtures("fresh")
+@pytest.mark.slow
 def test_committed_rows_survive_a_killed_postmaster(server: EmbeddedServer) -> None:
     server = EmbeddedServer(server.folder)  # the real settings: a throw-away server may lose its last commits
     with server.running() as endpoint:

@@ -16,6 +16,8 @@ from varro_assets.statbank.sources import Sources
 from varro_assets_tests.oracle import World
 from varro_assets_tests.ready_homes import ReadyHomes
 
+pytestmark = pytest.mark.slow  # whole tables asked for twice; the comparison is tested in properties/test_reconcile.py
+
 TABLES = ("BARLOV1", "BIL10", "BYGB70", "DNVALD", "FT", "HISB7", "IDRTIL01", "KORN2", "METROX1", "STRAF42", "VAN5")
 """Every type of tid, absent and missing cells, tables that can be totalled and tables that cannot."""
 KINDS = [pytest.param(t, marks=[] if t in {"BARLOV1", "FT", "HISB7", "VAN5"} else pytest.mark.slow) for t in TABLES]
