@@ -37,8 +37,9 @@ PERIODS = {
 TWICE = """
 SELECT table_id, tid_code FROM meta.revision WHERE kind = 'new' GROUP BY 1, 2 HAVING count(*) > 1
 """
-HANGS = 60.0
-"""Seconds for which the publisher keeps each run waiting, which is when something is killed."""
+HANGS = 600.0
+"""Seconds for which the publisher keeps a request waiting: longer than anybody waits for an answer. Every request for
+data is kept so until the faults are cleared, so that the moment in which something is killed cannot be missed."""
 DONE = 900.0
 """A deadline, no measure: what a killed worker leaves takes two minutes, what fails is asked for again after five."""
 
@@ -47,6 +48,8 @@ DONE = 900.0
 def home() -> Iterator[Home]:
     with reachable() as folder:
         made = make_home(folder / "home")
+        # how long a run waits for an answer that does not come
+        made.environment["DST_API_TIMEOUT_SECONDS"] = "45"
         demo = made.folder / "data" / "demo"
         demo.mkdir(parents=True)
         (demo / "varro.toml").write_text(f"[tables]\nfollow = {list(TABLES)}\n".replace("'", '"'), encoding="utf-8")
@@ -87,7 +90,7 @@ def publish(up: Up) -> dict[str, str]:
     made = {}
     for table in TABLES:
         tid = PERIODS[table].pop(0)
-        fault = {"kind": "timeout", "table": table, "path": "data", "seconds": HANGS, "count": 1}
+        fault = {"kind": "timeout", "table": table, "path": "data", "seconds": HANGS, "count": None}
         assert requests.post(f"{up.simulator}/faults", json=fault, timeout=30).ok
         up.publish(kind="publish_period", table=table, tid=tid)
         made[table] = tid
@@ -120,7 +123,10 @@ def in_the_middle(up: Up) -> dict[str, str]:
         return len(hanging(up)) >= 2 and not any(run["status"] in waiting for run in runs(up))
 
     wait_for(begun, DONE, but=lambda: told(up))
-    return hanging(up)
+    found = hanging(up)
+    # who waits now goes on waiting until its patience ends; who asks again is answered
+    assert requests.delete(f"{up.simulator}/faults", timeout=30).ok
+    return found
 
 
 def named(home: Home, part: str) -> psutil.Process:

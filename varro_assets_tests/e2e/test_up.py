@@ -113,5 +113,6 @@ def test_a_signal_ends_everything(home: Home, sent: signal.Signals) -> None:
         up.process.send_signal(sent)
         up.process.wait(60)
         wait_for(lambda: not home.processes(), 30, but=lambda: str(home.processes()))
-    assert "Traceback" not in home.log()
+    # a tick in the middle of which Dagster is ended is told by Dagster with a stack; the command's own has none
+    assert "varro_assets/cli" not in home.log()
     assert "stopped" in home.good("--demo", "db", "status")
