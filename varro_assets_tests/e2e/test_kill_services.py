@@ -172,8 +172,9 @@ def all_done(up: Up, made: dict[str, str], folder: Path) -> None:
 def test_a_worker_and_both_code_servers(up: Up, tmp_path: Path) -> None:
     made = publish(up)
     victim = next(iter(in_the_middle(up).values()))
-    pids = re.findall(rf"{victim} - .*Executing steps in process \(pid: (\d+)\)", up.home.log())
-    os.kill(int(pids[-1]), signal.SIGKILL)
+    begun = re.compile(rf"{victim} - .*Executing steps in process \(pid: (\d+)\)")
+    wait_for(lambda: begun.search(up.home.log()), DONE, but=lambda: told(up))  # the log comes a little later
+    os.kill(int(begun.findall(up.home.log())[-1]), signal.SIGKILL)
     named(up.home, "dagster api grpc").kill()
     wait_for(lambda: "it is loaded anew" in up.home.log(), DONE, but=lambda: told(up))
     wait_for(lambda: reloading.unloaded(up.url) == [], DONE, but=lambda: told(up))
