@@ -19,11 +19,10 @@ from typing import Annotated
 import typer
 from psycopg2 import sql
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from varro_assets.cli.documenting import refresh
 from varro_assets.cli.migrating import Telling
-from varro_assets.cli.progress import counted, size
+from varro_assets.cli.progress import counted, size, table_bar
 from varro_assets.cli.session import Session, session
 from varro_assets.context.sources import open_context
 from varro_assets.dimensions.classifications import registry
@@ -355,16 +354,6 @@ def _fill(here: Session, settings: Settings, warehouse: Warehouse, sources: Sour
 
 @contextlib.contextmanager
 def _bar(here: Session, total: int) -> Iterator[Callable[[str], None]]:
-    progress = Progress(
-        TextColumn("tables"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[table]}"),
-        TimeElapsedColumn(),
-        console=here.console,
-        transient=True,
-        disable=not here.console.is_terminal,
-    )
-    with progress:
+    with table_bar(here.console, "tables") as progress:
         task = progress.add_task("", total=total, table="")
         yield lambda table: progress.update(task, advance=1, table=table)

@@ -11,9 +11,8 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from varro_assets.cli.progress import Stopwatch, counted
+from varro_assets.cli.progress import Stopwatch, counted, table_bar
 from varro_assets.cli.session import Session, session
 from varro_assets.context import documents, holdings, snapshot
 from varro_assets.context.documents import DocumentsReport
@@ -90,17 +89,7 @@ def refresh(
 ) -> DocumentsReport:
     """Write what is stale, say what was done, and report it to Dagster."""
     watch = Stopwatch()
-    progress = Progress(
-        TextColumn("documents"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[table]}"),
-        TimeElapsedColumn(),
-        console=here.console,
-        transient=True,
-        disable=not here.console.is_terminal,
-    )
-    with progress:
+    with table_bar(here.console, "documents") as progress:
         task = progress.add_task("", total=None, table="")
         report = documents.write(
             sources,
@@ -147,14 +136,8 @@ def make_layers(here: Session, sources: ContextSources) -> int:
 
 
 def _index_layers(sources: ContextSources, report: DocumentsReport) -> None:
-    if not any((sources.folder / LAYERS_FOLDER).glob("*.parquet")):
-        return
-    from varro_assets.context.maps import map_layers
-
     try:
-        with contextlib.closing(postgres.connect(sources.warehouse, "map layers")) as connection:
-            taken = snapshot.take(sources, connection)
-            report.changed += map_layers.write_index(sources, taken, connection, holdings.holdings(connection))
+        documents.write_index_of_maps(sources, report)
     except VarroError as error:
         report.problems[LAYERS_FOLDER] = str(error)
 

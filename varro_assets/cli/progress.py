@@ -189,3 +189,17 @@ class Stopwatch:
     def seconds(self) -> float:
         """So far."""
         return time.monotonic() - self._start
+
+
+def table_bar(console: Console, what: str) -> Progress:
+    """A bar over tables, to be entered: its task has a field ``table``, the one at hand. Gone when it is done."""
+    return Progress(
+        TextColumn(what),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[table]}"),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )

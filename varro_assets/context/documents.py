@@ -1,7 +1,8 @@
 """Documents: everything that is to be written anew, and nothing else.
 
 What belongs here: the order of steps over all tables, pages and dimensions. Each is written by the module named for it.
-Map layers are made apart (`map_layers`): their boundaries come from another publisher.
+Map layers are made apart (`map_layers`): their boundaries come from another publisher; their index
+follows the tables.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from varro_assets.context import (
 )
 from varro_assets.context.cards import TableCard, fact_columns
 from varro_assets.context.holdings import Holding
+from varro_assets.context.maps.geo_layers import FOLDER
 from varro_assets.context.page_record import Written
 from varro_assets.context.snapshot import Snapshot
 from varro_assets.context.sources import ContextSources
@@ -106,6 +108,22 @@ def write(
             report.remarks.append(f"This database holds no table: the documents of tables in {sources.folder} stay.")
         _write_dimensions(sources, taken, connection, held, report, everything=every_page)
     return report
+
+
+def write_index_of_maps(sources: ContextSources, report: DocumentsReport) -> None:
+    """Bring the index of the map layers up to date, if there are any; it tells which tables each of them can draw.
+
+    Raises:
+        VarroError: it could not be written.
+    """
+    if not any((sources.folder / FOLDER).glob("*.parquet")):
+        return
+    # imported here: geopandas takes a third of a second to load, which everybody else would pay
+    from varro_assets.context.maps import map_layers
+
+    with contextlib.closing(postgres.connect(sources.warehouse, "map layers")) as connection:
+        taken = snapshot.take(sources, connection)
+        report.changed += map_layers.write_index(sources, taken, connection, holdings.holdings(connection))
 
 
 def _sweep(sources: ContextSources) -> None:

@@ -21,7 +21,7 @@ from dagster import (
 )
 
 from varro_assets.context import holdings, snapshot, subject_documents
-from varro_assets.context.documents import DocumentsReport
+from varro_assets.context.documents import DocumentsReport, write_index_of_maps
 from varro_assets.context.documents import write as write_documents
 from varro_assets.context.maps.geo_layers import FOLDER, LAYERS
 from varro_assets.context.places import SUBJECTS
@@ -71,7 +71,7 @@ def subject_pages(settings: Settings) -> AssetsDefinition:
             report = write_documents(sources)
             if config.everything:
                 _write_every_page(sources, report)
-            _write_index_of_maps(sources, report)
+            write_index_of_maps(sources, report)
             for table in report.tables:
                 if table.changed:
                     report_written(context.instance, table)
@@ -99,17 +99,6 @@ def _write_every_page(sources: ContextSources, report: DocumentsReport) -> None:
     report.pages = pages.pages
     report.changed.extend(pages.changed)
     report.problems.update(pages.problems)
-
-
-def _write_index_of_maps(sources: ContextSources, report: DocumentsReport) -> None:
-    if not any((sources.folder / FOLDER).glob("*.parquet")):
-        return
-    # imported here: geopandas takes a third of a second to load, which every other run would pay
-    from varro_assets.context.maps import map_layers
-
-    with contextlib.closing(postgres.connect(sources.warehouse, "map layers")) as connection:
-        taken = snapshot.take(sources, connection)
-        report.changed += map_layers.write_index(sources, taken, connection, holdings.holdings(connection))
 
 
 def map_layer_assets(settings: Settings, layers: Sequence[str]) -> AssetsDefinition:
