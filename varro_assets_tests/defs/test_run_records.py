@@ -106,15 +106,18 @@ def test_a_run_whose_process_is_gone_says_so(lab: Lab) -> None:
 
 
 @pytest.mark.slow  # all definitions are loaded for it; what follows from a poll alone is judged in the unit tests
-def test_a_poll_alone_is_no_work(lab: Lab) -> None:
+@pytest.mark.parametrize(("follow", "status"), [('"*"', SweepStatus.INCOMPLETE), ("", SweepStatus.NO_WORK)])
+def test_a_poll_alone_is_no_work_unless_something_is_due(lab: Lab, follow: str, status: SweepStatus) -> None:
+    (lab.settings.home / "varro.toml").write_text(f"[tables]\nfollow = [{follow}]\n", encoding="utf-8")
     result = lab.materialise(keys.CATALOGUE)
     assert result.success, lab.why(result)
     [name] = run_records.newest_names(lab.instance, 10)
 
     found = judged(lab, name)
 
-    assert (found.status, found.stages[Stage.POLL].completed) == (SweepStatus.NO_WORK, 1)
+    assert (found.status, found.stages[Stage.POLL].completed) == (status, 1)
     assert found.poll["tables"] > 10
+    assert (found.poll["due"] > 0) == bool(follow)
 
 
 def test_the_newest_come_first_and_no_more_than_asked_for(lab: Lab) -> None:
