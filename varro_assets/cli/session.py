@@ -21,7 +21,7 @@ from rich.console import Console
 from varro_assets import follow
 from varro_assets.engine.files import write_text
 from varro_assets.engine.server.provision import Warehouse
-from varro_assets.errors import UnknownTable
+from varro_assets.errors import ConfigurationError, UnknownTable
 from varro_assets.settings import SIMULATOR, Settings
 from varro_assets.simulator.simulator import Simulator
 from varro_assets.simulator.universe import Universe
@@ -36,6 +36,8 @@ EVENT_BATCH = {"DAGSTER_EVENT_BATCH_SIZE": "100"}
 """Dagster's switch for storing events in batches: a tenth of the time that one by one takes on Postgres."""
 PIPE_WIDTH = 160
 """Columns where nobody says how many there are: a file, a pipe, a log."""
+DAGSTER_YAML = Path(__file__).parents[2] / "dagster_home" / "dagster.yaml"
+"""How Dagster is set up where the home does not say: as in the project itself."""
 DEMO_FOLLOW = '# The demo follows everything its simulated StatBank publishes.\n[tables]\nfollow = ["*"]\n'
 
 
@@ -119,8 +121,12 @@ class Session:
 
     @contextlib.contextmanager
     def dagster_environment(self, settings: Settings, warehouse: Warehouse) -> Iterator[dict[str, str]]:
-        """The environment in which Dagster finds its home and its storage; also set for this process."""
-        settings.dagster_home.mkdir(parents=True, exist_ok=True)
+        """The environment in which Dagster finds its home and its storage; also set for this process.
+
+        Raises:
+            ConfigurationError: neither the home nor the project says how Dagster is set up.
+        """
+        _set_up_dagster(settings.dagster_home)
         variables = {
             **settings.environment(),
             DAGSTER_STORAGE_VARIABLE: warehouse.dagster_url.get_secret_value(),
@@ -184,6 +190,22 @@ def _make_home(settings: Settings, dagster_yaml: Path) -> None:
         settings.follow_file.write_text(DEMO_FOLLOW, encoding="utf-8")
     if dagster_yaml.is_file():
         shutil.copyfile(dagster_yaml, settings.dagster_home / "dagster.yaml")
+
+
+def _set_up_dagster(home: Path) -> None:
+    """Without a dagster.yaml Dagster would keep its history in SQLite files and know no limits, and say nothing."""
+    home.mkdir(parents=True, exist_ok=True)
+    target = home / "dagster.yaml"
+    if target.is_file():
+        return
+    if not DAGSTER_YAML.is_file():
+        raise ConfigurationError(
+            "set up Dagster",
+            on=str(target),
+            got="there is no such file, nor one beside the installed package to copy",
+            todo="Copy dagster_home/dagster.yaml of the project there.",
+        )
+    write_text(target, DAGSTER_YAML.read_text(encoding="utf-8"))
 
 
 def _served_at(url: str) -> dict[str, str]:

@@ -10,6 +10,7 @@ import pytest
 from dagster import DagsterRunStatus
 from pydantic import SecretStr
 
+from varro_assets.cli import session
 from varro_assets.cli.runs import _newest_stretch
 from varro_assets.defs import keys
 from varro_assets.defs.unattended.dead_runs import CLI, launch_lock
@@ -66,6 +67,27 @@ def test_sync_brings_everything_in_and_says_so(varro: Varro) -> None:
     assert "40 rows in" in said.words
     assert varro.query("SELECT count(*) FROM fact.kord1") == [(40,)]
     assert set(_colours(varro, "KORD1").values()) == {"MATERIALIZED"}
+
+
+@pytest.mark.parametrize("own", [None, "# set up by hand\ntelemetry:\n  enabled: false\n"])
+def test_dagster_is_set_up_as_in_the_project_where_the_home_does_not_say(varro: Varro, own: str | None) -> None:
+    file = varro.home / "dagster_home" / "dagster.yaml"
+    project = file.read_text(encoding="utf-8")
+    file.unlink()
+    if own:
+        file.write_text(own, encoding="utf-8")
+    varro.good("sync")
+    assert file.read_text(encoding="utf-8") == (own or project)
+    # Dagster's own choice, a history in files, is made only by who asks for it
+    assert (varro.home / "dagster_home" / "history").exists() == (own is not None)
+
+
+def test_no_guess_is_made_how_dagster_is_set_up(varro: Varro, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "DAGSTER_YAML", varro.home / "nowhere")
+    (varro.home / "dagster_home" / "dagster.yaml").unlink()
+    said = varro("sync")
+    assert said.code == 1
+    assert "Could not set up Dagster" in said.words
 
 
 def test_the_sentence_at_the_end_counts_every_request(varro: Varro) -> None:
