@@ -61,6 +61,12 @@ def document(table: str) -> AssetKey:
     return AssetKey(["context", "fact", relation_name(table)])
 
 
+def table(key: AssetKey) -> str | None:
+    """The table that an asset is of; None for what is of none or of many."""
+    name = key.path[-1].upper()
+    return name if key in {published(name), fact(name), summary(name), links(name), document(name)} else None
+
+
 def classification(name: str) -> AssetKey:
     """A classification as published."""
     return AssetKey(["classification", name])

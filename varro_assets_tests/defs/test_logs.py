@@ -13,7 +13,8 @@ from varro_assets.settings import Settings
 
 @asset
 def greeting(context: AssetExecutionContext) -> None:
-    context.log.warning("Good morning.")
+    context.log.debug("The sun is up.")
+    context.log.info("Good morning.")
 
 
 @pytest.mark.parametrize("format_", ["text", "json"])
@@ -24,10 +25,13 @@ def test_a_run_logs_as_the_settings_say(
     definitions = Definitions(assets=[greeting], loggers=logs.loggers(chosen))
 
     definitions.resolve_implicit_global_asset_job_def().execute_in_process(
-        instance=instance, run_config=logs.run_config(chosen)
+        instance=instance, run_config=logs.run_config()
     )
 
-    [line] = [line for line in capsys.readouterr().err.splitlines() if "Good morning." in line]
+    written = capsys.readouterr().err
+    [line] = [line for line in written.splitlines() if "Good morning." in line]
+    assert "DEBUG" not in written
+    assert "The sun is up." not in written
     if format_ == "json":
         assert json.loads(line)["dagster_meta"]["orig_message"] == "Good morning."
     else:

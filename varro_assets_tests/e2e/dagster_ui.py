@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -24,9 +25,11 @@ RUNS = """query($filter: RunsFilter) { runsOrError(filter: $filter) { ... on Run
 PARTITIONS = """query($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) { ... on AssetNode {
   partitionKeys partitionStats { numMaterialized numFailed numPartitions } } } }"""
 SENSORS = """query($from: RepositorySelector!) { sensorsOrError(repositorySelector: $from) { ... on Sensors {
-  results { name id } } } }"""
+  results { name id sensorState { ticks(limit: 1) { status } } } } } }"""
 STOP = "mutation($id: String!) { stopSensor(id: $id) { __typename } }"
 RELOAD = "mutation($name: String!) { reloadRepositoryLocation(repositoryLocationName: $name) { __typename } }"
+LOG = """query($run: ID!) { logsForRun(runId: $run) { ... on EventConnection { events {
+  ... on MessageEvent { message } } } } }"""
 BACKFILL_STATUS = (
     "query($id: String!) { partitionBackfillOrError(backfillId: $id) { ... on PartitionBackfill { status } } }"
 )
@@ -52,11 +55,15 @@ class Up:
         return {"/".join(node["assetKey"]["path"]) for node in nodes}
 
     def stop_sensor(self, name: str) -> None:
-        """Stop a sensor as the switch in the UI does."""
-        found = self.ask(SENSORS, **{"from": LOCATION})["sensorsOrError"]["results"]
-        (number,) = [sensor["id"] for sensor in found if sensor["name"] == name]
-        answer = self.ask(STOP, id=number)["stopSensor"]
+        """Stop a sensor as the switch in the UI does; a tick that is under way has ended afterwards."""
+
+        def sensor() -> dict[str, Any]:
+            found = self.ask(SENSORS, **{"from": LOCATION})["sensorsOrError"]["results"]
+            return next(one for one in found if one["name"] == name)
+
+        answer = self.ask(STOP, id=sensor()["id"])["stopSensor"]
         assert answer["__typename"] == "StopSensorMutationResult", answer
+        wait_for(lambda: all(tick["status"] != "STARTED" for tick in sensor()["sensorState"]["ticks"]), 120)
 
     def reload(self) -> None:
         """Load the definitions anew."""
@@ -115,6 +122,16 @@ class Up:
 
         wait_for(over, 120, but=lambda: seen + self.home.log()[-3000:])
         return seen
+
+    def messages(self, run: str) -> list[str]:
+        """What the run's log says."""
+        events = self.ask(LOG, run=run)["logsForRun"]["events"]
+        return [event["message"] for event in events if event.get("message")]
+
+    def worker(self, run: str) -> int | None:
+        """The process that executes the run, once it does."""
+        found = re.findall(r"Executing steps in process \(pid: (\d+)\)", "\n".join(self.messages(run)))
+        return int(found[-1]) if found else None
 
     def partitions(self, *path: str) -> dict[str, Any]:
         """Keys and how many are materialised or failed."""

@@ -6,7 +6,6 @@ Slow: real services. Nothing here launches a run but the poll, which would come 
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import signal
 import time
@@ -172,9 +171,10 @@ def all_done(up: Up, made: dict[str, str], folder: Path) -> None:
 def test_a_worker_and_both_code_servers(up: Up, tmp_path: Path) -> None:
     made = publish(up)
     victim = next(iter(in_the_middle(up).values()))
-    begun = re.compile(rf"{victim} - .*Executing steps in process \(pid: (\d+)\)")
-    wait_for(lambda: begun.search(up.home.log()), DONE, but=lambda: told(up))  # the log comes a little later
-    os.kill(int(begun.findall(up.home.log())[-1]), signal.SIGKILL)
+    wait_for(lambda: up.worker(victim), DONE, but=lambda: told(up))
+    worker = up.worker(victim)
+    assert worker is not None
+    os.kill(worker, signal.SIGKILL)
     named(up.home, "dagster api grpc").kill()
     wait_for(lambda: "it is loaded anew" in up.home.log(), DONE, but=lambda: told(up))
     wait_for(lambda: reloading.unloaded(up.url) == [], DONE, but=lambda: told(up))

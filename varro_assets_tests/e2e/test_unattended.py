@@ -5,7 +5,6 @@ Nothing here launches a run. Slow: real services, and a poll a minute.
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -95,6 +94,8 @@ def test_a_new_home_fills_itself(up: Up) -> None:
     for table in TABLES:
         wait_for(lambda table=table: holds(up, table, newest(table)), POLLED, but=lambda: told(up))
         assert {run["tags"]["varro/launcher"] for run in of_table(up, table)} == {"sensor"}
+        for run in of_table(up, table):
+            assert f"Loading the definitions of {table} alone." in up.messages(run["runId"])
 
 
 def test_what_is_published_comes_in_by_itself(up: Up) -> None:
@@ -109,12 +110,6 @@ def test_what_is_published_comes_in_by_itself(up: Up) -> None:
     assert "All is well" in up.home.good("--demo", "doctor")
 
 
-def worker(up: Up, run_id: str) -> psutil.Process | None:
-    """The process that executes the run."""
-    found = re.findall(rf"{run_id} - .*Executing steps in process \(pid: (\d+)\)", up.home.log())
-    return psutil.Process(int(found[-1])) if found else None
-
-
 def hanging_run(up: Up, table: str, tid: str) -> tuple[str, psutil.Process]:
     """Publish, and let the publisher hang: the run that fetches it, in the middle, and its process."""
     known = {run["runId"] for run in of_table(up, table)}
@@ -125,11 +120,11 @@ def hanging_run(up: Up, table: str, tid: str) -> tuple[str, psutil.Process]:
     def there() -> bool:
         for run in of_table(up, table):
             if run["runId"] not in known and run["status"] == "STARTED":
-                process = worker(up, run["runId"])
+                process = up.worker(run["runId"])
                 log = requests.get(f"{up.simulator}/requests", timeout=30).json()
                 # the request that hangs is logged when it has its answer: the description before it is enough
                 if process and any(line["table"] == table for line in log):
-                    found.append((run["runId"], process))
+                    found.append((run["runId"], psutil.Process(process)))
                     return True
         return False
 

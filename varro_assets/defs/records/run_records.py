@@ -232,7 +232,7 @@ def _table(run: DagsterRun) -> str:
     if table := run.tags.get(keys.TABLE_TAG):
         return table
     # launched in the UI: one table at most, else it is a run of many
-    found = {key.path[-1].upper() for key in run.asset_selection or () if _stage(key) not in {Stage.POLL, Stage.SHARED}}
+    found = {table for key in run.asset_selection or () if (table := keys.table(key))}
     return found.pop() if len(found) == 1 else ""
 
 

@@ -182,7 +182,7 @@ class Tick:
         if runs:
             self._say(text)
         return SensorResult(
-            run_requests=[logs.logged(run, self._settings) for run in runs],
+            run_requests=[logs.logged(run) for run in runs],
             skip_reason=None if runs else text,
             cursor=cursor.model_dump_json(),
             dynamic_partitions_requests=requests.of_keys(decision.register),

@@ -32,7 +32,7 @@ UNFINISHED = (
 GRACE: Mapping[DagsterRunStatus, timedelta] = {
     DagsterRunStatus.STARTED: timedelta(seconds=90),
     DagsterRunStatus.CANCELING: timedelta(seconds=90),
-    # a worker loads the whole graph before it starts, and the daemon resumes what it had requested when it died
+    # a worker may load the whole graph before it starts, and the daemon resumes what it had requested when it died
     DagsterRunStatus.STARTING: timedelta(minutes=10),
     DagsterRunStatus.NOT_STARTED: timedelta(minutes=10),
 }

@@ -48,7 +48,7 @@ def poll_schedule(settings: Settings) -> ScheduleDefinition | None:
     )
     def poll_catalog(context: ScheduleEvaluationContext) -> RunRequest | SkipReason:
         found = scheduled(context.instance, context.scheduled_execution_time)
-        return logs.logged(found, settings) if isinstance(found, RunRequest) else found
+        return logs.logged(found) if isinstance(found, RunRequest) else found
 
     return poll_catalog
 
