@@ -192,15 +192,11 @@ class Poll:
         catalogue: now on disk.
         moved: tables, of all, whose ``updated`` differs from the poll before; new ones included.
         gone: tables that were in the poll before and are not now.
-        described: followed tables whose description was fetched anew.
-        failed: followed tables whose description could not be had -> why.
     """
 
     catalogue: Catalogue
     moved: tuple[str, ...]
     gone: tuple[str, ...]
-    described: tuple[str, ...] = ()
-    failed: Mapping[str, str] = field(default_factory=dict)
 
 
 def source_of(client: StatBank) -> str:

@@ -35,13 +35,11 @@ class Gathered:
     """What one decision is made of.
 
     Attributes:
-        catalogue: the last poll.
         situation: how the followed tables stand.
         workload: what those that are due need, looked up when asked for.
         busy: whether any followed table is under way, due or not.
     """
 
-    catalogue: Catalogue
     situation: Situation
     workload: Workload
     busy: bool
@@ -95,7 +93,7 @@ def gather(
     workload = Workload(
         sources, catalogue, connection, changed, lambda table: _scope(file, table), instance.get_dynamic_partitions, now
     )
-    return Gathered(catalogue, situation, workload, bool(busy))
+    return Gathered(situation, workload, bool(busy))
 
 
 def _scope(file: FollowFile, table: str) -> Scope:

@@ -193,14 +193,6 @@ class Ledger:
             return False
         return True
 
-    def watched(self, moment: datetime) -> bool:
-        """Whether what came in new at that moment was really not held before.
-
-        Raises:
-            DamagedPartition: as `since`.
-        """
-        return self.since is None or moment >= self.since
-
     # -- noting ----------------------------------------------------------------------------------------------------
 
     def recover(self, held: Mapping[str, PartitionInfo], settled: Collection[tuple[str, datetime]] = ()) -> None:
