@@ -9,9 +9,8 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
-import shutil
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -27,11 +26,12 @@ from varro_assets.cli.session import Session, session
 from varro_assets.context.sources import open_context
 from varro_assets.dimensions.classifications import registry
 from varro_assets.dimensions.dim_table import DimTables
-from varro_assets.engine import backup_file, clock, postgres
+from varro_assets.engine import backup_file, clock, postgres, staged_folder
 from varro_assets.engine.backup_file import Backup, Writer
 from varro_assets.engine.disk import fsync
 from varro_assets.engine.locks import table_lock
 from varro_assets.engine.postgres import Connection
+from varro_assets.engine.revisions import revision_record
 from varro_assets.engine.server.provision import Warehouse
 from varro_assets.errors import ConfigurationError, DamagedBackup, VarroError
 from varro_assets.settings import FOLLOW_FILE, Settings
@@ -70,6 +70,11 @@ class Places:
             for folder in (self.tables, self.revisions)
         }
 
+    def is_of_table(self, path: Path) -> bool:
+        """Whether it is a folder of one table alone; the predecessor's files lie beside them, under other names."""
+        ours = path.parent in (self.tables, self.revisions) and models.TABLE_ID.fullmatch(path.name)
+        return bool(ours) and path.is_dir()
+
 
 def backup(
     context: typer.Context,
@@ -87,6 +92,8 @@ def backup(
             contextlib.closing(postgres.connect(sources.warehouse, "backup")) as connection,
             backup_file.writing(target) as writer,
         ):
+            # before the tables, which take long: a name that no backup can hold is refused here
+            _add_shared(writer, places)
             tables = _tables(places, connection)
             writer.made.about |= {"made_at": clock.now().isoformat(timespec="seconds"), "tables": tables}
             with _bar(here, len(tables)) as advance:
@@ -94,7 +101,6 @@ def backup(
                     with table_lock(sources.warehouse, table, wait=WAIT_SECONDS):
                         _add_table(writer, places, connection, table)
                     advance(table)
-            _add_shared(writer, places)
         made = writer.made
         here.say(f"{counted(len(tables), 'table')}, {counted(len(made.entries), 'file')}, {size(made.bytes)}:")
         here.say(escape(str(target)), whole=True)
@@ -118,12 +124,12 @@ def restore(
     _check_names(source, found, name)
     with here.sources() as (settings, warehouse, sources):
         if name is None:
-            _refuse_unless_empty(places.folders.values())
+            staged_folder.refuse_unless_free(places.folders.values())
             _bring_all(source, found, places)
-            tables = [path.name for path in sorted(places.tables.iterdir())] if places.tables.is_dir() else []
+            tables = _tables_in(found)
         else:
             with table_lock(sources.warehouse, name):
-                _refuse_unless_empty(places.of_table(name).values())
+                staged_folder.refuse_unless_free(places.of_table(name).values())
                 _bring_table(source, found, places, name)
             tables = [name]
         _bring_records(source, found, sources, tables)
@@ -143,7 +149,7 @@ def _tables(places: Places, connection: Connection) -> list[str]:
         for folder in (places.tables, places.revisions)
         if folder.is_dir()
         for path in folder.iterdir()
-        if path.is_dir() and models.TABLE_ID.fullmatch(path.name)
+        if places.is_of_table(path)
     }
     with postgres.transaction(connection, "read which tables are recorded") as cursor:
         for name in _RECORDS:
@@ -166,27 +172,27 @@ def _add_table(writer: Writer, places: Places, connection: Connection, table: st
 
 
 def _add_shared(writer: Writer, places: Places) -> None:
-    """What is of no table: each file is replaced whole, so it is of some moment while this runs."""
+    """All but the folders of tables: each file is replaced whole, so it is of some moment while this runs."""
     for name, folder in places.folders.items():
-        _add_folder(writer, name, folder, without=(places.tables, places.revisions))
+        _add_folder(writer, name, folder, without=places.is_of_table)
     for name in _HOME_FILES:
         if (places.home / name).is_file():
             writer.add(f"home/{name}", places.home / name)
 
 
-def _add_folder(writer: Writer, name: str, folder: Path, without: Sequence[Path] = ()) -> None:
+def _add_folder(writer: Writer, name: str, folder: Path, without: Callable[[Path], bool] = lambda _path: False) -> None:
     for path in _files(folder, without):
         # what somebody takes away in the meantime is not there to be kept
         with contextlib.suppress(FileNotFoundError):
             writer.add(f"{name}/{path.relative_to(folder).as_posix()}", path)
 
 
-def _files(folder: Path, without: Sequence[Path] = ()) -> Iterator[Path]:
-    """Every file below, hidden ones apart: these are not yet complete."""
+def _files(folder: Path, without: Callable[[Path], bool]) -> Iterator[Path]:
+    """Every file below, hidden ones apart: of ours, these are not yet complete."""
     if not folder.is_dir():
         return
     for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or path in without:
+        if path.name.startswith(".") or without(path):
             continue
         if path.is_dir():
             yield from _files(path, without)
@@ -205,38 +211,31 @@ def _check_names(source: Path, found: Backup, table: str | None) -> None:
     if odd:
         got, todo = f"{odd[0]} is nothing that a backup holds", "Nothing was changed. Use another copy of it."
         raise DamagedBackup("use the backup", on=str(source), got=got, todo=todo)
-    if table is not None and not any(name.startswith(f"dst/statbank_tables/{table}/") for name in found.entries):
-        got = f"no file of {table} is in it"
+    if table is not None and table not in _tables_in(found):
+        got = f"nothing of {table} is in it"
         raise ConfigurationError("restore", on=f"{table} from {source}", got=got, todo="Name another table.")
 
 
-def _refuse_unless_empty(folders: Iterable[Path]) -> None:
-    for folder in folders:
-        first = next(_files(folder), None)
-        if first is not None:
-            raise ConfigurationError(
-                "restore into",
-                on=str(folder),
-                got=f"it is not empty: {first.name}",
-                todo="Nothing was changed. Move it away, also what an interrupted restore left, then run again.",
-            )
+def _tables_in(found: Backup) -> list[str]:
+    """Every table of the backup: it holds records of each, also where no period was held any more."""
+    named = {name.split("/")[1] for name in found.entries if name.startswith("meta/")}
+    return sorted(filter(models.TABLE_ID.fullmatch, named))
 
 
 def _bring_all(source: Path, found: Backup, places: Places) -> None:
     """Write everything beside its place, then let each folder take it; a kill in between leaves whole folders."""
     token = uuid.uuid4().hex
     targets = {**places.folders, "home": places.home}
-    staged = {name: folder.parent / f".restore-{token}-{name}" for name, folder in places.folders.items()}
-    staged["home"] = places.home / f".restore-{token}-home"
+    staged = {name: staged_folder.beside(folder.parent, token, name) for name, folder in places.folders.items()}
+    staged["home"] = staged_folder.beside(places.home, token, "home")
 
     def place(name: str) -> Path | None:
         root, _, rest = name.partition("/")
         return staged[root] / rest if root in staged else None
 
-    for folder in staged.values():
-        for left in folder.parent.glob(".restore-*"):  # of a restore that was killed
-            shutil.rmtree(left, ignore_errors=True)
-    with _swept(staged.values()):
+    for name, folder in staged.items():
+        staged_folder.sweep(folder.parent, name)  # of a restore that was killed
+    with staged_folder.swept(staged.values()):
         places.folders["dst"].parent.mkdir(parents=True, exist_ok=True)
         backup_file.take_out(source, found, place, places.folders["dst"].parent)
         for name in (*places.folders, "home"):
@@ -245,7 +244,7 @@ def _bring_all(source: Path, found: Backup, places: Places) -> None:
             if name == "home":
                 _replace_files(staged[name], targets[name])
             else:
-                _take_place(staged[name], targets[name])
+                staged_folder.take_place(staged[name], targets[name])
 
 
 def _replace_files(staged: Path, home: Path) -> None:
@@ -257,19 +256,10 @@ def _replace_files(staged: Path, home: Path) -> None:
     fsync(home)
 
 
-def _take_place(staged: Path, target: Path) -> None:
-    """Rename a folder to where at most empty and hidden things are."""
-    if target.is_dir():
-        shutil.rmtree(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    staged.replace(target)
-    fsync(target.parent)
-
-
 def _bring_table(source: Path, found: Backup, places: Places, table: str) -> None:
     token = uuid.uuid4().hex
     targets = places.of_table(table)
-    staged = {name: folder.parent / f".restore-{token}-{table}" for name, folder in targets.items()}
+    staged = {name: staged_folder.beside(folder.parent, token, table) for name, folder in targets.items()}
 
     def place(name: str) -> Path | None:
         for prefix, folder in staged.items():
@@ -277,22 +267,13 @@ def _bring_table(source: Path, found: Backup, places: Places, table: str) -> Non
                 return folder / name.removeprefix(f"{prefix}/")
         return None
 
-    with _swept(staged.values()):
+    with staged_folder.swept(staged.values()):
         places.tables.mkdir(parents=True, exist_ok=True)
         backup_file.take_out(source, found, place, places.tables)
         # the periods last: with them the table counts as restored
         for name in reversed(targets):
             if staged[name].is_dir():
-                _take_place(staged[name], targets[name])
-
-
-@contextlib.contextmanager
-def _swept(folders: Iterable[Path]) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        for folder in folders:
-            shutil.rmtree(folder, ignore_errors=True)
+                staged_folder.take_place(staged[name], targets[name])
 
 
 def _bring_records(source: Path, found: Backup, sources: Sources, tables: Sequence[str]) -> None:
@@ -327,10 +308,10 @@ def _fill(here: Session, settings: Settings, warehouse: Warehouse, sources: Sour
     with _bar(here, len(tables)) as advance:
         for table in tables:
             advance(table)
-            if manifest.read_usable(sources.store(table).folder) is None:
-                here.say(f"[yellow]{table}[/]  its first load was not complete; to go on: {here.command} sync {table}")
-                continue
             try:
+                if manifest.read_usable(sources.store(table).folder) is None:
+                    here.say(f"[yellow]{table}[/]  {_without_manifest(here, sources, table)}")
+                    continue
                 syncs.load_table(sources, table, Telling(here), only=())
             except VarroError as error:
                 here.say(f"[bold]{table}[/]  [red]{escape(str(error))}[/]")
@@ -348,8 +329,29 @@ def _fill(here: Session, settings: Settings, warehouse: Warehouse, sources: Sour
         for table in filled:
             if table in followed:
                 health.report_again(instance, table, syncs.held_periods(sources, table))
+    if catalogue is None:
+        here.say(f"No catalogue was in it, so no document is written. Fetch one: {here.command} sync")
+        return failed
     report = refresh(here, settings, warehouse, context, touched=filled)
     return failed or bool(report.problems)
+
+
+def _without_manifest(here: Session, sources: Sources, table: str) -> str:
+    """Record what its ledger says, since nothing is to be loaded; returns what is to be told of the table."""
+    store, ledger = sources.store(table), sources.ledger(table)
+    with (
+        table_lock(sources.warehouse, table),
+        contextlib.closing(postgres.connect(sources.warehouse, f"restore {table}")) as connection,
+    ):
+        held = manifest.readable(store, lambda _code, error: here.say(escape(error.problem)))
+        if ledger.begun:
+            # where nothing is held nothing was under way, and the ledger would count as begun anew
+            if held:
+                ledger.recover(held, revision_record.recorded(connection, table))
+            revision_record.record(connection, ledger, held, lambda error: here.say(escape(error.problem)))
+    if not store.periods():
+        return f"no period is held, only what was recorded: {here.command} revisions {table}"
+    return f"its first load was not complete; to go on: {here.command} sync {table}"
 
 
 @contextlib.contextmanager

@@ -13,11 +13,13 @@ from rich.markup import escape
 
 from varro_assets.cli.documenting import refresh
 from varro_assets.cli.progress import counted
-from varro_assets.cli.session import session
+from varro_assets.cli.session import Session, session
 from varro_assets.context.sources import open_context
 from varro_assets.engine import postgres
 from varro_assets.errors import UnknownTable
-from varro_assets.statbank import catalog, forgetting, models
+from varro_assets.statbank import forgetting, manifest, models
+from varro_assets.statbank.models import TableInfo
+from varro_assets.statbank.sources import Sources
 
 
 def forget(
@@ -28,19 +30,14 @@ def forget(
 ) -> None:
     """Take periods out that are no longer published: file, rows and partition key. They cannot be fetched again.
 
-    A period that is published is refused, since it would come back, and so is a table that is being synced.
+    The publisher is asked what is published now. A period that is published is refused, since it would come back, and
+    so is a table that is being synced. Of a table that the catalogue no longer lists, any period may go.
     """
     here = session(context)
-    wanted = list(dict.fromkeys(periods))
+    name, wanted = models.table_id(table), list(dict.fromkeys(periods))
     with here.sources() as (settings, warehouse, sources):
-        catalogue = here.catalogue(sources)
-        name = models.table_id(table)
-        if name in catalogue.entries:
-            # cached unless it was published anew: what is published now decides
-            catalog.describe(sources.client, sources.catalogue, [name], catalogue)
-        info = sources.catalogue.tableinfo(name)
-        if info is None:
-            raise UnknownTable("forget periods of", on=name, got="no description of it is held", todo="varro sync")
+        listed, info = _as_published_now(here, sources, name)
+        published = info.tids if listed else ()
         # imported here: Dagster takes seconds to import, which no other command shall pay
         from varro_assets.cli import runs
 
@@ -48,13 +45,21 @@ def forget(
             shown = set(instance.get_dynamic_partitions(name))
             with contextlib.closing(postgres.connect(sources.warehouse, f"look at {name}")) as connection:
                 found = forgetting.traces(sources, connection, name)
-            codes = forgetting.judge(name, wanted, info, found, shown)
+            codes = forgetting.judge(name, wanted, published, found, shown)
             rows = sum(found[code].rows for code in codes if code in found)
-            here.say(f"[bold]{name}[/]  {escape(', '.join(codes))}: {counted(rows, 'row')}, no longer published")
+            why = "no longer published" if listed else "of a table that the catalogue no longer lists"
+            here.say(f"[bold]{name}[/]  {escape(', '.join(codes))}: {counted(rows, 'row')}, {why}")
             if not yes:
-                typer.confirm("They cannot be fetched again. Take them out?", abort=True)
+                unless = "" if listed else " unless it is listed again"
+                typer.confirm(f"They cannot be fetched again{unless}. Take them out?", abort=True)
             forgetting.forget(
-                sources, name, codes, info, shown=shown, on_damaged=lambda error: here.say(escape(error.problem))
+                sources,
+                name,
+                codes,
+                info,
+                published,
+                shown=shown,
+                on_damaged=lambda error: here.say(escape(error.problem)),
             )
             # Dagster keeps the events of a key that is gone; nothing shows them any more
             for code in codes:
@@ -63,3 +68,25 @@ def forget(
             sources_of_documents = open_context(settings, warehouse.url, on_retry=here.errors.print)
             refresh(here, settings, warehouse, sources_of_documents, touched=[name])
         here.say(f"Forgotten: {counted(len(codes), 'period')}.")
+
+
+def _as_published_now(here: Session, sources: Sources, table: str) -> tuple[bool, TableInfo]:
+    """Whether the catalogue lists the table, and its description; asked anew, since what is taken out is gone for good.
+
+    Raises:
+        UnknownTable: the catalogue does not list it, and nothing here describes it.
+    """
+    if table in here.catalogue(sources, poll=True).entries:
+        info, body = sources.client.tableinfo(table)
+        sources.catalogue.write_tableinfo(table, body)
+        return True, info
+    last = manifest.read_usable(sources.store(table).folder)
+    held = last.info if last else sources.catalogue.tableinfo(table)
+    if held is None:
+        raise UnknownTable(
+            "forget periods of",
+            on=table,
+            got="the catalogue does not list it, and no description of it is held",
+            todo=f"Find it with: {here.command} search WORD",
+        )
+    return False, held

@@ -32,6 +32,8 @@ _CHUNK = 1 << 20
 _LARGEST_MANIFEST = 1 << 30
 _BROKEN = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile)
 _GZIP = b"\x1f\x8b"
+_NAMES = {"encoding": "utf-8", "errors": "surrogateescape"}
+"""How names are written: any bytes that a file system takes for a name come back as they were."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,9 @@ class Writer:
         self._add(name, io.BytesIO(content), len(content))
 
     def _add(self, name: str, stream: IO[bytes], size: int) -> None:
+        if not _lies_below(name):
+            todo = "Nothing was written. Give the file another name."
+            raise ConfigurationError("put into a backup", on=repr(name), got="no backup holds such a name", todo=todo)
         info = tarfile.TarInfo(name)
         info.size = size
         reader = _Hashing(stream)
@@ -96,7 +101,8 @@ class Writer:
             "about": self.made.about,
             "files": {name: [entry.size, entry.sha256] for name, entry in self.made.entries.items()},
         }
-        content = json.dumps(body, ensure_ascii=False).encode()
+        # in ASCII, which holds any name: one that is not UTF-8 has signs that no encoding takes
+        content = json.dumps(body).encode()
         info = tarfile.TarInfo(MANIFEST)
         info.size = len(content)
         self._tar.addfile(info, io.BytesIO(content))
@@ -133,7 +139,7 @@ def writing(path: Path) -> Iterator[Writer]:
     mode = "w|gz" if path.suffix in {".gz", ".tgz"} else "w|"
     try:
         with space_for(path.name, path.parent):
-            with tarfile.open(str(staged), mode, format=tarfile.PAX_FORMAT) as tar:  # type: ignore[call-overload]
+            with tarfile.open(str(staged), mode, format=tarfile.PAX_FORMAT, **_NAMES) as tar:  # type: ignore[call-overload]
                 writer = Writer(tar)
                 yield writer
                 writer.finish()
@@ -231,7 +237,7 @@ def _members(path: Path) -> Iterator[Iterator[tuple[tarfile.TarInfo, IO[bytes]]]
         with path.open("rb") as stream:
             mode = "r|gz" if stream.read(2) == _GZIP else "r|"
             stream.seek(0)
-            with tarfile.open(fileobj=stream, mode=mode) as tar:  # type: ignore[call-overload]
+            with tarfile.open(fileobj=stream, mode=mode, **_NAMES) as tar:  # type: ignore[call-overload]
                 yield ((member, _opened(tar, member)) for member in tar)
     except FileNotFoundError:
         raise ConfigurationError("read the backup", on=str(path), got="there is no such file") from None
@@ -245,14 +251,19 @@ def _opened(tar: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
 
 
 def _check_member(path: Path, member: tarfile.TarInfo, found: dict[str, Entry]) -> None:
-    pure = PurePosixPath(member.name)
     if not member.isreg() or member.issparse():
         raise _damaged(path, f"{member.name} is no plain file")
-    if pure.is_absolute() or not pure.parts or set(pure.parts) & {"..", "."} or pure.as_posix() != member.name \
-            or "\\" in member.name or "\0" in member.name:  # fmt: skip
+    if not _lies_below(member.name):
         raise _damaged(path, f"{member.name!r} does not lie below it")
     if member.name in found:
         raise _damaged(path, f"{member.name} is there twice")
+
+
+def _lies_below(name: str) -> bool:
+    """Whether it is a relative name that leads nowhere else, on whatever system it is taken out."""
+    pure = PurePosixPath(name)
+    odd = pure.is_absolute() or not pure.parts or set(pure.parts) & {"..", "."} or pure.as_posix() != name
+    return not odd and "\\" not in name and "\0" not in name
 
 
 def _manifest(path: Path, content: bytes) -> Any:

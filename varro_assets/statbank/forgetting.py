@@ -1,7 +1,8 @@
 """Forgetting: periods that are no longer published, taken out by hand.
 
 What belongs here: which periods may go, and the order in which they go from warehouse, manifest and folder. A period
-that is published is not forgotten: it would come back with the next sync.
+that is published is not forgotten: it would come back with the next sync. Of a table that the catalogue no longer lists
+none is published, since nothing of it is synced.
 """
 
 from __future__ import annotations
@@ -60,31 +61,31 @@ def traces(sources: Sources, connection: Connection, table: str) -> dict[str, Tr
 
 
 def judge(
-    table: str, wanted: Sequence[str], info: TableInfo, known: Collection[str], shown: Collection[str] = ()
+    table: str, wanted: Sequence[str], published: Collection[str], known: Collection[str], shown: Collection[str] = ()
 ) -> list[str]:
     """The periods that go, oldest first.
 
     Args:
         table: id.
         wanted: codes, as given.
-        info: the publisher's present description.
+        published: codes that the publisher lists now; none of a table that the catalogue does not list.
         known: codes there is something of.
         shown: codes that Dagster knows.
 
     Raises:
         InvalidPeriod: one is published, or there is nothing of it.
     """
-    published = [code for code in wanted if code in info.tids]
-    if published:
+    present = [code for code in wanted if code in published]
+    if present:
         raise InvalidPeriod(
             "forget",
-            on=f"{table} {', '.join(published)}",
+            on=f"{table} {', '.join(present)}",
             got="it is published, and would come back with the next sync",
-            todo=f"To read it again: varro sync {table} --since {published[0]}",
+            todo=f"To read it again: varro sync {table} --since {present[0]}",
         )
     unknown = [code for code in wanted if code not in known and code not in shown]
     if unknown:
-        gone = [code for code in known if code not in info.tids]
+        gone = [code for code in known if code not in published]
         raise InvalidPeriod(
             "forget",
             on=f"{table} {', '.join(unknown)}",
@@ -99,6 +100,7 @@ def forget(
     table: str,
     wanted: Sequence[str],
     info: TableInfo,
+    published: Collection[str],
     *,
     shown: Collection[str] = (),
     on_damaged: Callable[[DamagedPartition], None],
@@ -112,7 +114,8 @@ def forget(
         sources: folders and database; the publisher is not asked.
         table: id.
         wanted: codes.
-        info: the publisher's present description.
+        info: the publisher's last description.
+        published: as `judge`.
         shown: codes that Dagster knows, and that may be asked for although nothing else is left of them.
         on_damaged: told of a file of the ledger that cannot be read.
         wait: seconds to wait for another writer of this table.
@@ -130,7 +133,7 @@ def forget(
     ):
         store = sources.store(table)
         found = traces(sources, connection, table)
-        codes = judge(table, wanted, info, found, shown)
+        codes = judge(table, wanted, published, found, shown)
         going = [found[code] for code in codes if code in found]
         held = {code: trace.part for code, trace in found.items() if trace.part is not None}
         ledger = sources.ledger(table)
@@ -138,7 +141,7 @@ def forget(
         ledger.note(Change(held[code], None) for code in codes if code in held)
         _empty(connection, table, codes, info, store, held)
         lock.check()
-        _leave_out(store, codes)
+        _leave_out(sources, store, codes)
         for code in codes:
             store.remove(code)
         left = {code: part for code, part in held.items() if code not in codes}
@@ -162,16 +165,19 @@ def _empty(
         cursor.execute(_COUNT, {"table": table})
 
 
-def _leave_out(store: PartitionStore, codes: Sequence[str]) -> None:
+def _leave_out(sources: Sources, store: PartitionStore, codes: Sequence[str]) -> None:
     """Take the periods out of the manifest, if it lists any: a folder that lacks one that is listed is not complete."""
     state = manifest.read_usable(store.folder)
     if state is None or not set(codes).intersection(state.info.tids):
         return
     path = store.folder / manifest.FILE_NAME
+    body: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     if set(codes).issuperset(state.info.tids):
+        if sources.catalogue.tableinfo(store.dataset) is None:
+            # the last description there is: killed from here on, this could else not be finished
+            sources.catalogue.write_tableinfo(store.dataset, body["tableinfo"])
         path.unlink()
         return
-    body: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     for variable in body["tableinfo"]["variables"]:
         if variable.get("time"):
             variable["values"] = [value for value in variable["values"] if value["id"] not in codes]

@@ -27,7 +27,7 @@ def vanished(world: World) -> World:
 
 def take_out(world: World, *codes: str, **options: object) -> list[Trace]:
     info = world.sources.client.tableinfo(TABLE)[0]
-    return forget(world.sources, TABLE, codes, info, on_damaged=pytest.fail, **options)  # type: ignore[arg-type]
+    return forget(world.sources, TABLE, codes, info, info.tids, on_damaged=pytest.fail, **options)  # type: ignore[arg-type]
 
 
 def test_file_rows_and_records_go_and_a_sync_does_not_miss_them(vanished: World) -> None:
@@ -66,6 +66,26 @@ def test_interrupted_it_is_finished_by_asking_again(vanished: World, monkeypatch
     with pytest.raises(InvalidPeriod):
         take_out(vanished, GONE)
     assert take_out(vanished, GONE, shown={GONE}) == []
+
+
+def test_of_a_withdrawn_table_all_may_go_also_where_it_is_interrupted(
+    vanished: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = vanished.sources.client.tableinfo(TABLE)[0]
+    vanished.universe.withdraw(TABLE, vanish=True)
+    vanished.sources.catalogue.tableinfo_path(TABLE).unlink(missing_ok=True)
+
+    def forget_all() -> list[Trace]:
+        return forget(vanished.sources, TABLE, [GONE, *info.tids], info, (), on_damaged=pytest.fail)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PartitionStore, "remove", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+        with pytest.raises(KeyboardInterrupt):
+            forget_all()
+    assert vanished.sources.catalogue.tableinfo(TABLE) == info
+    assert len(forget_all()) == 5
+    assert vanished.sources.store(TABLE).periods() == []
+    assert not vanished.rows(TABLE)
 
 
 def test_the_ledger_keeps_what_it_was(vanished: World) -> None:

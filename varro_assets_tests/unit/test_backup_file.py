@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,13 @@ from varro_assets.engine import backup_file
 from varro_assets.engine.backup_file import MANIFEST
 from varro_assets.errors import ConfigurationError, DamagedBackup, StorageFull
 
-FILES = {"dst/a.parquet": b"PAR1" * 700, "context/Æble.md": "nøter\n".encode(), "meta/KORD1/revision.csv": b""}
+FILES = {
+    "dst/a.parquet": b"PAR1" * 700,
+    "context/Æble.md": "nøter\n".encode(),
+    "meta/KORD1/revision.csv": b"",
+    os.fsdecode(b"context/\xc6ble.md"): b"a name in Latin-1",
+    f"context/{'long ' * 40}\n.md": b"",
+}
 
 
 def make(path: Path) -> Path:
@@ -150,6 +157,13 @@ def test_one_that_did_not_get_to_its_end_is_not_there(
 ) -> None:
     with pytest.raises((KeyboardInterrupt, FileNotFoundError)), backup_file.writing(tmp_path / "b.tar") as writer:
         block(writer)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["context/a\\b.md", "context/../b.md", "/context/b.md"])
+def test_a_name_that_no_reader_takes_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigurationError, match="such a name"), backup_file.writing(tmp_path / "b.tar") as writer:
+        writer.add_bytes(name, b"")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from varro_assets_tests.unit.conftest import Varro
@@ -119,3 +122,102 @@ def test_a_damaged_backup_changes_nothing(varro: Varro, tmp_path: Path) -> None:
         assert (said.code, "Could not use the backup" in said.words) == (1, True)
         assert files(varro.settings.context_dir) == {}
         assert not varro.settings.dst_dir.exists()
+
+
+def test_what_is_hidden_in_the_target_is_named_and_kept(varro: Varro, tmp_path: Path) -> None:
+    notes = varro.settings.context_dir
+    notes.mkdir(parents=True)
+    (notes / "note.md").write_text("mine", encoding="utf-8")
+    head = notes / ".git" / "HEAD"
+    head.parent.mkdir()
+    head.write_text("ref: refs/heads/main", encoding="utf-8")
+    link = varro.settings.links_dir / "KORD1.json"
+    link.parent.mkdir(parents=True)
+    link.write_text("[]", encoding="utf-8")
+    file = tmp_path / "backup.tar"
+    varro.good("backup", str(file))
+    (notes / "note.md").unlink()
+    shutil.rmtree(varro.settings.dst_dir)
+
+    said = varro("restore", str(file))
+    assert (said.code, "not empty: .git/HEAD" in said.words) == (1, True)
+    assert "move it back afterwards" in said.words
+    assert head.read_text(encoding="utf-8") == "ref: refs/heads/main"
+
+    # empty folders, and what a killed sync staged, are nobody's
+    (notes / ".git").rename(tmp_path / "away")
+    (notes / "empty" / "below").mkdir(parents=True)
+    staged = varro.settings.tables_dir / "KORD1" / f".staging-7-{'0' * 32}" / ("1" * 32) / "2020.parquet"
+    staged.parent.mkdir(parents=True)
+    staged.write_bytes(b"PAR1")
+    varro.good("restore", str(file))
+    assert files(notes)["note.md"] == b"mine"
+    assert link.read_text(encoding="utf-8") == "[]"
+    assert not staged.exists()
+
+
+def test_files_of_the_predecessor_among_ours_are_kept(varro: Varro, tmp_path: Path) -> None:
+    tables = varro.settings.tables_dir
+    for name in ("FOLK1A.parquet", "by1/2019.parquet", "BY2/partition_0.parquet"):
+        (tables / name).parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.table({"a": [1]}), tables / name)
+    (tables / "_sync").mkdir()
+    (tables / "_sync" / "state.json").write_text("{}", encoding="utf-8")
+    before = files(varro.settings.dst_dir)
+    file = tmp_path / "backup.tar"
+    assert "1 table" in varro.good("backup", str(file)).words
+    shutil.rmtree(varro.settings.data_dir)
+    varro.good("restore", str(file))
+    after = files(varro.settings.dst_dir)
+    assert {name: after[name] for name in before} == before
+
+
+@pytest.mark.slow  # fills a home of its own once more
+def test_the_records_of_a_table_without_periods_come_back(varro: Varro, tmp_path: Path) -> None:
+    filled(varro)
+    shutil.rmtree(varro.settings.tables_dir / "KORD1")
+    records = {name: varro.query(f"SELECT * FROM meta.{name} ORDER BY 1, 2, 3") for name in ("period_read", "revision")}
+    ledger = files(varro.settings.revisions_dir)
+    file = tmp_path / "backup.tar"
+    varro.good("backup", str(file))
+    lose(varro)
+    said = varro.good("restore", str(file)).words
+    assert "Restored 1 table" in said
+    assert "KORD1 no period is held" in said
+    for name, before in records.items():
+        assert varro.query(f"SELECT * FROM meta.{name} ORDER BY 1, 2, 3") == before, name
+    assert files(varro.settings.revisions_dir) == ledger
+
+    # a database that had lost them has nothing to put in: the ledger says what changed
+    varro.query("TRUNCATE meta.revision")
+    varro.good("backup", str(tmp_path / "again.tar"))
+    shutil.rmtree(varro.settings.data_dir)
+    shutil.rmtree(varro.settings.context_dir)
+    varro.good("restore", str(tmp_path / "again.tar"))
+    changes = [row for row in records["revision"] if "new" not in row]
+    assert len(changes) == 1
+    found = varro.query("SELECT * FROM meta.revision ORDER BY 1, 2, 3")
+    assert [row for row in found if "new" not in row] == changes
+
+
+@pytest.mark.parametrize("name", [b"n\xf8te.md", "nøte\n.md".encode()])
+def test_a_name_of_any_bytes_comes_back(varro: Varro, tmp_path: Path, name: bytes) -> None:
+    folder = varro.settings.context_dir / "fact"
+    folder.mkdir(parents=True)
+    path = Path(os.fsdecode(os.fsencode(folder) + b"/" + name))
+    path.write_bytes(b"mine")
+    file = tmp_path / "backup.tar.gz"
+    varro.good("backup", str(file))
+    path.unlink()
+    varro.good("restore", str(file))
+    assert path.read_bytes() == b"mine"
+
+
+def test_a_name_that_no_reader_takes_is_refused(varro: Varro, tmp_path: Path) -> None:
+    folder = varro.settings.context_dir
+    folder.mkdir(parents=True)
+    (folder / "a\\b.md").write_text("mine", encoding="utf-8")
+    said = varro("backup", str(tmp_path / "backup.tar"))
+    assert (said.code, "another name" in said.words) == (1, True)
+    assert "b.md" in said.words
+    assert not (tmp_path / "backup.tar").exists()

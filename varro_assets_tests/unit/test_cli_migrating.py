@@ -75,3 +75,37 @@ def test_forget_asks_and_takes_out_the_partition_key(varro: Varro, legacy: Path)
     with varro.dagster() as instance:
         assert "2020" not in instance.get_dynamic_partitions("KORD1")
     assert varro("forget", "KORD1", "2020", "--yes").code == 1
+
+
+def test_forget_goes_by_what_is_published_now(varro: Varro) -> None:
+    varro.good("sync")
+    # what this home knows is that it is published; the publisher says otherwise now
+    varro.simulator.universe.publish("drop_period", "KORD1", tid="2021")
+    varro.good("forget", "KORD1", "2021", "--yes")
+    varro.simulator.universe.publish("insert_period", "KORD1", tid="2021")
+    said = varro("forget", "KORD1", "2021", "2022", "--yes")
+    assert (said.code, "KORD1 2021, 2022: it is published" in said.words) == (1, True)
+    assert varro.query("SELECT count(*) FROM meta.period_load") == [(4,)]
+
+
+@pytest.mark.parametrize("vanish", [False, True])
+def test_any_period_of_a_table_that_left_the_catalogue_may_be_forgotten(
+    varro: Varro, legacy: Path, *, vanish: bool
+) -> None:
+    varro.good("migrate-legacy", str(legacy))
+    varro.simulator.universe.withdraw("KORD1", vanish=vanish)
+    said = varro("forget", "KORD1", "2021", answer="n\n")
+    assert said.code == 1
+    assert "2021: 8 rows, of a table that the catalogue no longer lists" in said.words
+    assert "cannot be fetched again unless it is listed again" in said.words
+    assert varro("forget", "KORD1", "2019", "--yes").code == 1
+    assert varro.query("SELECT count(*) FROM fact.kord1") == [(32,)]
+
+    varro.good("forget", "KORD1", "2021", "--yes")
+    assert varro.query("SELECT count(*) FROM fact.kord1") == [(24,)]
+    varro.good("forget", "KORD1", "2022", "2023", "2024", "--yes")
+    assert varro.query("SELECT count(*) FROM fact.kord1") == [(0,)]
+    assert varro.query("SELECT count(*) FROM meta.revision WHERE kind = 'forgotten'") == [(4,)]
+    with varro.dagster() as instance:
+        assert instance.get_dynamic_partitions("KORD1") == []
+    assert "nothing of it is held" in varro("forget", "KORD1", "2022", "--yes").words
