@@ -26,6 +26,7 @@ from varro_assets.context.sources import ContextSources
 from varro_assets.defs import keys
 from varro_assets.defs.failures import named_failures
 from varro_assets.defs.resources import ContextResource
+from varro_assets.defs.unattended.dead_runs import alive
 from varro_assets.dimensions.dim_table import DimTables
 from varro_assets.dimensions.models import SCHEMA, Dimension
 from varro_assets.engine import postgres
@@ -50,6 +51,7 @@ def dimension_assets(name: str, page: str, settings: Settings) -> AssetsDefiniti
         with (
             named_failures(),
             documents.open(on_retry=context.log.warning) as sources,
+            alive(sources.warehouse, context.run.run_id),
             contextlib.closing(postgres.connect(sources.warehouse, f"dimension {name}")) as connection,
         ):
             yield from _bring_in(context.selected_asset_keys, sources, connection, name)

@@ -31,6 +31,7 @@ from varro_assets.defs.documents import report_written
 from varro_assets.defs.failures import named_failures
 from varro_assets.defs.reports import report_shared
 from varro_assets.defs.resources import ContextResource
+from varro_assets.defs.unattended.dead_runs import alive
 from varro_assets.engine import postgres
 from varro_assets.settings import Settings
 
@@ -67,7 +68,11 @@ def subject_pages(settings: Settings) -> AssetsDefinition:
     def context_subjects(
         context: AssetExecutionContext, config: PagesConfig, documents: ContextResource
     ) -> MaterializeResult[Any]:
-        with named_failures(), documents.open(on_retry=context.log.warning) as sources:
+        with (
+            named_failures(),
+            documents.open(on_retry=context.log.warning) as sources,
+            alive(sources.warehouse, context.run.run_id),
+        ):
             report = write_documents(sources)
             if config.everything:
                 _write_every_page(sources, report)
@@ -124,6 +129,7 @@ def map_layer_assets(settings: Settings, layers: Sequence[str]) -> AssetsDefinit
         with (
             named_failures(),
             documents.open(on_retry=context.log.warning) as sources,
+            alive(sources.warehouse, context.run.run_id),
             contextlib.closing(postgres.connect(sources.warehouse, "map layers")) as connection,
         ):
             # imported here: geopandas takes a third of a second to load, which every other run would pay

@@ -261,6 +261,8 @@ def test_a_crash_in_the_middle_is_harmless(
 
 
 def test_the_weekly_job(instance: DagsterInstance, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    # one is named so that none is created beside
+    settings = settings.model_copy(update={"dagster_database_url": settings.database_url})
     schedule = retention.retention(settings)
     assert schedule.cron_schedule == retention.WEEKLY
     definitions = Definitions(schedules=[schedule])

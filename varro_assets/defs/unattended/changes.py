@@ -143,7 +143,9 @@ class Tick:
 
     def _mend(self, ended: Collection[str], gathered: Gathered) -> None:
         """A dead run's keys turned red with it: of a table that is complete all the same they are reported again."""
-        dead = {run.tags.get(keys.TABLE_TAG) for run in map(self._instance.get_run_by_id, ended) if run is not None}
+        runs = [run for run in map(self._instance.get_run_by_id, ended) if run is not None]
+        dead = {run.tags.get(keys.TABLE_TAG) for run in runs}
+        dead |= {keys.table(key) for run in runs for key in run.asset_selection or ()}
         for one in gathered.situation.tables:
             if one.table in dead and one.state is State.CURRENT:
                 health.report_again(self._instance, one.table, held_periods(self._sources, one.table))

@@ -20,6 +20,11 @@ from varro_assets.engine import locks
 from varro_assets.engine.postgres import Connection
 from varro_assets.errors import TableBusy
 
+DEFINITIONS = "varro_assets.definitions"
+"""The module that our code location loads. Others may stand in the same Dagster, with jobs and assets of the same
+names; their runs give no sign of life."""
+OF_OURS = frozenset({keys.TABLE_TAG, keys.POLL_TAG, keys.SHARED_TAG})
+"""A run with one of these tags is ours wherever its definitions came from: the command has them of no code location."""
 CLI = "cli"
 """Value of `keys.LAUNCHER_TAG`: by the command, in its own process, under `launch_lock`."""
 UNFINISHED = (
@@ -90,8 +95,7 @@ def end_silent_runs(
         since: how long ago that was; less than nothing if the clock was set back.
     """
     more = min(max(since, timedelta(0)), LONGEST_LOOK).total_seconds()
-    running = [run for status in GRACE for run in instance.get_runs(RunsFilter(statuses=[status]))]
-    ours = [run for run in running if keys.TABLE_TAG in run.tags or keys.POLL_TAG in run.tags]
+    ours = list(filter(is_ours, instance.get_runs(RunsFilter(statuses=list(GRACE)))))
     names = {name for run in ours for name in _signs(run)}
     held = locks.held(connection, names) if names else set()
     seconds: dict[str, float] = {}
@@ -106,6 +110,17 @@ def end_silent_runs(
         _end(instance, run, "Nobody executes this run any more: its process is gone.")
         ended.append(run.run_id)
     return Silent(seconds, tuple(ended))
+
+
+def is_ours(run: DagsterRun) -> bool:
+    """Whether all ops of the run are ours, and so give their signs of life, whoever launched it and by whatever means.
+
+    A backfill is not a run: those that it requests are, and each has a process of its own.
+    """
+    origin = run.job_code_origin
+    # a pointer to a file has no module
+    module = getattr(origin.get_repo_pointer(), "module", None) if origin is not None else None
+    return module == DEFINITIONS or not OF_OURS.isdisjoint(run.tags)
 
 
 def _signs(run: DagsterRun) -> list[str]:

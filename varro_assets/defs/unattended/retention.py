@@ -29,10 +29,13 @@ from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from sqlalchemy import func, select
 
 from varro_assets.defs import keys
+from varro_assets.defs.failures import named_failures
+from varro_assets.defs.unattended.dead_runs import alive
 from varro_assets.engine import clock
 from varro_assets.errors import ConfigurationError
 from varro_assets.settings import Settings
 from varro_assets.statbank.catalog import CatalogueFolder
+from varro_assets.warehouse import open_warehouse
 
 JOB = "delete_old_runs"
 WEEKLY = "30 3 * * 1"
@@ -205,10 +208,12 @@ def retention(settings: Settings) -> ScheduleDefinition:
 
     @op(name="delete_runs", description="Deletes old runs, but for those with the last word on something.")
     def delete(context: OpExecutionContext) -> None:
-        known = CatalogueFolder(settings.metadata_dir).read()
-        present = {table: str(entry.updated) for table, entry in known.entries.items()} if known else {}
         before = clock.now() - timedelta(days=settings.varro_keep_runs_days)
-        done = delete_old_runs(context.instance, before, present)
+        # the warehouse is needed for nothing but the sign of life
+        with named_failures(), open_warehouse(settings) as warehouse, alive(warehouse.url, context.run_id):
+            known = CatalogueFolder(settings.metadata_dir).read()
+            present = {table: str(entry.updated) for table, entry in known.entries.items()} if known else {}
+            done = delete_old_runs(context.instance, before, present)
         rest = "" if done.is_complete else "; the time was up, the rest goes next time"
         context.log.info(
             f"{done.runs:,} runs from before {before:%Y-%m-%d} deleted; {done.kept:,} older ones kept, since they hold"
