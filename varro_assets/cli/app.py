@@ -102,7 +102,7 @@ def main() -> None:
         if "--debug" in sys.argv:
             raise
         problem, todo = _in_words(error)
-        console = Session().errors
+        console = Session(demo="--demo" in sys.argv).errors
         console.print(f"[bold red]{escape(problem)}[/]", soft_wrap=True)
         if todo:
             console.print(escape(todo), soft_wrap=True)

@@ -37,6 +37,7 @@ from varro_assets.errors import ConfigurationError, DamagedBackup, VarroError
 from varro_assets.settings import FOLLOW_FILE, Settings
 from varro_assets.statbank import manifest, models
 from varro_assets.statbank import sync as syncs
+from varro_assets.statbank.proof import health
 from varro_assets.statbank.sources import Sources
 
 WAIT_SECONDS = 600.0
@@ -44,6 +45,8 @@ WAIT_SECONDS = 600.0
 _RECORDS = ("period_read", "revision")
 """Tables of schema meta that no file holds; all others follow from the files."""
 _HOME_FILES = (FOLLOW_FILE, registry.FILE_NAME)
+_FEW = 3
+"""Damages of one table that are named."""
 _HISTORY = "Dagster's run history is not in it; what is held is reported to Dagster again by a restore."
 
 
@@ -82,9 +85,11 @@ def backup(
 ) -> None:
     """Write all that cannot be had again into one file: periods, revisions, links, notes, varro.toml. Never .env.
 
-    Each table is copied under its lock, so syncs may go on meanwhile.
+    Each table is copied under its lock, so syncs may go on meanwhile. What is damaged is copied as it lies and named,
+    and the exit code is 1.
     """
     here = session(context)
+    damaged: dict[str, list[str]] = {}
     with here.sources() as (settings, _warehouse, sources):
         target = file.expanduser().absolute()
         places = Places.of(settings)
@@ -100,11 +105,16 @@ def backup(
                 for table in tables:
                     with table_lock(sources.warehouse, table, wait=WAIT_SECONDS):
                         _add_table(writer, places, connection, table)
+                        if found := health.damage(sources, table, connection):
+                            damaged[table] = [finding.what for finding in found]
                     advance(table)
         made = writer.made
         here.say(f"{counted(len(tables), 'table')}, {counted(len(made.entries), 'file')}, {size(made.bytes)}:")
         here.say(escape(str(target)), whole=True)
         here.say(_HISTORY)
+    if damaged:
+        _say_damaged(here, damaged)
+        raise typer.Exit(1)
 
 
 def restore(
@@ -198,6 +208,17 @@ def _files(folder: Path, without: Callable[[Path], bool]) -> Iterator[Path]:
             yield from _files(path, without)
         else:
             yield path
+
+
+def _say_damaged(here: Session, damaged: Mapping[str, Sequence[str]]) -> None:
+    """Name what is not whole; a backup of what is left is worth having, but not in the place of an older one."""
+    here.say(f"\n[red]Not whole[/]: of {counted(len(damaged), 'table')} something is gone or damaged.")
+    for table, problems in damaged.items():
+        for problem in problems[:_FEW]:
+            here.say(f"[bold]{table}[/]  {escape(problem)}")
+        if len(problems) > _FEW:
+            here.say(f"[bold]{table}[/]  and {len(problems) - _FEW} more")
+    here.say(f"Keep your earlier backups. What mends it: {here.command} doctor --deep")
 
 
 # -- what comes back -----------------------------------------------------------------------------------------------
@@ -302,7 +323,7 @@ def _fill(here: Session, settings: Settings, warehouse: Warehouse, sources: Sour
     """Warehouse, Dagster and documents from the files; returns whether anything failed."""
     # imported here: Dagster takes seconds to import, which no other command shall pay
     from varro_assets.cli import runs
-    from varro_assets.defs import health
+    from varro_assets.defs import health as shown
 
     failed, filled = False, []
     with _bar(here, len(tables)) as advance:
@@ -328,7 +349,7 @@ def _fill(here: Session, settings: Settings, warehouse: Warehouse, sources: Sour
     with here.dagster_environment(settings, warehouse), runs.dagster_instance() as instance:
         for table in filled:
             if table in followed:
-                health.report_again(instance, table, syncs.held_periods(sources, table))
+                shown.report_again(instance, table, syncs.held_periods(sources, table))
     if catalogue is None:
         here.say(f"No catalogue was in it, so no document is written. Fetch one: {here.command} sync")
         return failed

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import html
+import json
 import re
 import unicodedata
 from typing import Annotated
@@ -31,6 +32,8 @@ from varro_assets.statbank.sources import Sources
 from varro_assets.statbank.sweeps import due
 
 FEW_CODES = 6
+STATE_FILE = "state.json"
+"""What `defs.records.projections` writes in the folder of all that came from the publisher."""
 WIDE = 110
 """Columns from which on the list of tables shows their variables too."""
 
@@ -106,7 +109,7 @@ def show(
             info, raw = sources.client.tableinfo(table)
             sources.catalogue.write_tableinfo(table, raw)
         _show_published(here, catalogue, entry, info)
-        held = _show_held(here, catalogue, sources, entry)
+        held = _show_held(here, settings, catalogue, sources, entry)
         reads = show_reads(here, settings, sources, info, each_period=each_period) if held else None
         documented = _show_meaning(here, settings, info)
     if documented:
@@ -147,7 +150,9 @@ def _show_published(here: Session, catalogue: Catalogue, entry: CatalogueEntry, 
     here.say(f"\nA combination of codes without a row stands for {info.suppressedDataValue}.")
 
 
-def _show_held(here: Session, catalogue: Catalogue, sources: Sources, entry: CatalogueEntry) -> bool:
+def _show_held(
+    here: Session, settings: Settings, catalogue: Catalogue, sources: Sources, entry: CatalogueEntry
+) -> bool:
     """What is on this machine; returns whether there is anything."""
     if entry.id not in here.followed(catalogue):
         here.say(f"\nNot followed. To keep it: [bold]{here.command} follow {entry.id}[/]")
@@ -158,18 +163,40 @@ def _show_held(here: Session, catalogue: Catalogue, sources: Sources, entry: Cat
     folder = sources.store(entry.id).folder
     if row is None or not held:
         here.say(f"\nFollowed, never synced: [bold]{here.command} sync {entry.id}[/]")
+        _show_failure(here, settings, entry.id)
         return False
     state = due.states([entry.id], catalogue, {entry.id: row}, sources.tables_dir)[entry.id]
     known = manifest.read_usable(folder)
     here.say(f"\nheld       {len(held)} periods, {number(row.rows)} rows, {size(sum(p.bytes for p in held.values()))}")
     when = row.synced_at.replace("T", " ").replace("Z", " UTC")
     here.say(f"synced     {when}, as published {row.updated.replace('T', ' ')}: {state}")
+    if state is not due.State.CURRENT:
+        _show_failure(here, settings, entry.id)
     vanished = sorted(set(held).difference(known.info.tids if known else held))
     if vanished:
         here.say(f"kept       {len(vanished)} that are no longer published: {', '.join(vanished[:8])}")
     here.say(f"Postgres   {facts.SCHEMA}.{facts.relation_name(entry.id)}")
     here.say(f"parquet    {escape(str(folder))}", whole=True)
     return True
+
+
+def _show_failure(here: Session, settings: Settings, table: str) -> None:
+    """That the last sync of a table that is due failed, as the projection of Dagster's memory has it.
+
+    Dagster itself takes a second to load; the file is at most a tick of the sensor old, and may be missing.
+    """
+    try:
+        state = json.loads((settings.dst_dir / STATE_FILE).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return  # nothing is known; the next run has it written anew
+    known = state["tables"].get(table, {})
+    if known.get("last_status") in {"failed", "partial"}:
+        error = known.get("last_error") or "some periods did not come in"
+        here.say(f"last sync  [red]failed[/]: {escape(error)}", whole=True)
+        here.say(
+            f"           [bold]{here.command} up[/] tries again by itself, [bold]{here.command} doctor[/] says when;"
+            f" now: [bold]{here.command} sync {table}[/]"
+        )
 
 
 def _show_meaning(here: Session, settings: Settings, info: TableInfo) -> bool:

@@ -7,11 +7,14 @@ Dagster's (`defs.health`).
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 
+from varro_assets.cli import syncing
 from varro_assets.cli.dims import sync_classifications
 from varro_assets.cli.documenting import refresh
 from varro_assets.cli.progress import counted
@@ -24,8 +27,10 @@ from varro_assets.engine import postgres
 from varro_assets.engine.server.provision import Warehouse
 from varro_assets.settings import Settings
 from varro_assets.statbank import sync as syncs
+from varro_assets.statbank.catalog import Catalogue
 from varro_assets.statbank.proof import health
 from varro_assets.statbank.proof.health import Finding, Remedy
+from varro_assets.statbank.sources import Sources
 from varro_assets.statbank.sweeps.due import State
 
 
@@ -39,7 +44,8 @@ def doctor(
 ) -> None:
     """Examine database, files, dimensions, documents and Dagster; say what does not agree, and what mends it.
 
-    Exit code 1 if something remains to be mended.
+    Exit code 1 if something remains to be mended, or the last sync of a table that is due failed. A table that is due
+    and was not tried yet is none: that is its normal state between a publication and the sync.
     """
     here = session(context)
     # imported here: Dagster takes seconds to import, which no other command shall pay
@@ -53,7 +59,10 @@ def doctor(
             here.say(f"[yellow]database[/]  {escape(note)}")
         catalogue = sources.catalogue.read()
         if catalogue is None:
-            here.say(f"No catalogue yet. Begin with: [bold]{here.command} sync[/]")
+            if syncing.follows_nothing(here):
+                syncing.say_how_to_begin(here)
+            else:
+                here.say(f"No catalogue yet. Begin with: [bold]{here.command} sync[/]")
             return
         context_sources = open_context(settings, warehouse.url, on_retry=here.errors.print)
         tables = [table for table in here.followed(catalogue) if table in catalogue.entries]
@@ -77,22 +86,82 @@ def doctor(
             if repair:
                 for table in unshown:
                     shown.report_again(instance, table, syncs.held_periods(sources, table))
+        amiss = [finding for finding in findings if finding.remedy is not Remedy.NONE]
+        sound = not (unshown or written or amiss)
         if repair:
             with here.dagster_environment(settings, warehouse):
                 failed = [run_all(here, settings, warehouse, sources, catalogue, *work) for work in _work(findings)]
             left = _mend_written(here, settings, warehouse, context_sources, written)
-            if any(failed) or left:
-                raise typer.Exit(1)
-            here.say("[green]Mended.[/]" if findings or unshown or written else "[green]Nothing to mend.[/]")
-            return
-        ours = [one for one in written if one.remedy is not document_health.Remedy.HAND]
-        if unshown or ours or any(finding.remedy is not Remedy.NONE for finding in findings):
-            here.say(f"\nTo mend it: [bold]{here.command} doctor --repair[/]")
-        if len(ours) < len(written):
-            _say_yours(here)
-        if unshown or written or any(finding.remedy is not Remedy.NONE for finding in findings):
+            good = "[green]Mended.[/]" if amiss or unshown or written else "[green]Nothing to mend.[/]"
+            sound = not (any(failed) or left or _only_in_a_backup(amiss))
+        else:
+            good = f"[green]All is well[/]: {counted(len(tables), 'table')}; files, database and Dagster agree."
+        _say_lost(here, _only_in_a_backup(amiss))
+        standing = _standing(here, settings, warehouse, sources, catalogue, tables)
+        if not repair:
+            _say_remedies(here, amiss, unshown, written, " --deep" if deep else "")
+            good = "Files, database and Dagster agree." if standing.failing else good
+        if said := f"{good if sound else ''} {standing.text}".strip():
+            here.say(said)
+        if standing.failing or not sound:
             raise typer.Exit(1)
-        here.say(f"[green]All is well[/]: {counted(len(tables), 'table')}; files, database and Dagster agree.")
+
+
+def _say_remedies(
+    here: Session,
+    amiss: list[Finding],
+    unshown: dict[str, list[str]],
+    written: list[document_health.Finding],
+    option: str,
+) -> None:
+    ours = [one for one in written if one.remedy is not document_health.Remedy.HAND]
+    if unshown or ours or len(_only_in_a_backup(amiss)) < len(amiss):
+        here.say(f"\nTo mend it: [bold]{here.command} doctor{option} --repair[/]")
+    if len(ours) < len(written):
+        _say_yours(here)
+
+
+def _only_in_a_backup(amiss: list[Finding]) -> list[Finding]:
+    return [finding for finding in amiss if finding.remedy is Remedy.BACKUP]
+
+
+def _say_lost(here: Session, lost: list[Finding]) -> None:
+    if lost:
+        tables = ", ".join(dict.fromkeys(finding.table for finding in lost))
+        here.say(f"\nNo sync brings back what is damaged of {tables}: take it out of a backup (docs/operating.md).")
+
+
+@dataclass(frozen=True)
+class _Standing:
+    """How the followed tables stand against the catalogue.
+
+    Attributes:
+        text: which are due, and of which the last sync failed; empty if all are held as published.
+    """
+
+    text: str = ""
+    failing: bool = False
+
+
+def _standing(
+    here: Session,
+    settings: Settings,
+    warehouse: Warehouse,
+    sources: Sources,
+    catalogue: Catalogue,
+    tables: Sequence[str],
+) -> _Standing:
+    """Look it up, and say the errors of the tables that fail."""
+    from varro_assets.cli import runs, tries  # imported here: see `doctor`
+
+    with contextlib.closing(postgres.connect(sources.warehouse, "doctor")) as connection:
+        due = tries.due_tables(tables, catalogue, sources, connection)
+    if not due:
+        return _Standing()
+    with here.dagster_environment(settings, warehouse), runs.dagster_instance() as instance:
+        failing = tries.failing(instance, catalogue, due)
+        tries.say_failing(here, instance, failing)
+    return _Standing(tries.sentence(here, list(due), list(failing)), bool(failing))
 
 
 def _mend_written(

@@ -5,7 +5,8 @@ What belongs here: tables, colours and sentences. Nothing is decided here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 
@@ -16,6 +17,7 @@ from varro_assets.cli.progress import count, counted, duration, number
 from varro_assets.cli.restart import Restart
 from varro_assets.engine.sweeps import (
     Failed,
+    Stage,
     SweepReport,
     SweepStatus,
     TableReport,
@@ -24,10 +26,8 @@ from varro_assets.engine.sweeps import (
 
 SHORTEST = 8
 """Characters of an id that are always shown: of a run's own."""
-SHORTEST_TIME = 16
-"""Of an id that begins with a time: so much of it stays unique when more runs come."""
-WHOLE_TIME = 19
-"""Where that is too little: to the second."""
+SHORTEST_TIME = 19
+"""Of an id that begins with a time, to the second: so much of it stays unique when more runs come."""
 WIDE = 110
 """Columns from which more is shown of each."""
 _COLOURS = {
@@ -49,9 +49,15 @@ def coloured(status: SweepStatus | TableStatus) -> str:
     return f"[{_COLOURS[status]}]{status}[/]"
 
 
-def overview(reports: Sequence[SweepReport], width: int) -> Table:
-    """A line for each sweep."""
-    short = shortened([report.sweep for report in reports])
+def overview(rows: Sequence[tuple[SweepReport, int]], ids: Collection[str], width: int) -> Table:
+    """A line for each sweep.
+
+    Args:
+        rows: a report, and how many sweeps it stands for: polls in a row without work are one line.
+        ids: of all that an id must be told from.
+        width: of the terminal.
+    """
+    short = shortened([report.sweep for report, _ in rows], ids)
     wide = width >= WIDE
     table = Table(box=None, pad_edge=False, header_style="bold", collapse_padding=not wide)
     table.add_column("run", no_wrap=True)
@@ -61,10 +67,10 @@ def overview(reports: Sequence[SweepReport], width: int) -> Table:
     table.add_column("status", no_wrap=True)
     for heading in ("tables", "failed", "new", "revised", *(("rows", "requests") if wide else ()), "took"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for report in reports:
+    for report, number_of in rows:
         failed = sum(report.count(status) for status in (TableStatus.FAILED, TableStatus.PARTIAL))
         table.add_row(
-            short[report.sweep],
+            f"[dim]{counted(number_of, 'poll')}, the last[/]" if number_of > 1 else short[report.sweep],
             moment(report.started, wide),
             *((report.launcher,) if wide else ()),
             coloured(report.status),
@@ -86,10 +92,51 @@ def head(report: SweepReport) -> Iterator[str]:
     done = report.count(TableStatus.OK)
     parts = [f"{done} of {counted(len(report.tables), 'table')}"] if report.tables else []
     parts += [f"{counted(n, 'period')} {kind}" for kind in ("new", "revised", "shrunk") if (n := report.periods(kind))]
-    parts += [f"{counted(report.rows_fetched, 'row')} in {counted(report.requests, 'request')}"]
+    if counts := _requests(report):
+        parts.append(f"{counted(report.rows_fetched, 'row')} in {counts}" if report.tables else counts)
     if report.retries:
         parts.append(f"{report.retries} tried again")
-    yield f"{'; '.join(parts)}."
+    if parts:
+        yield f"{'; '.join(parts)}."
+    if report.awaited:
+        yield f"It found {_due(report)}."
+
+
+def _requests(report: SweepReport) -> str:
+    """How many, and whose; empty where nobody left a figure, as a run that failed leaves none."""
+    whose = ["the poll"] if "requests" in report.poll else []
+    if report.tables:
+        failed = report.retries or any(table.error for table in report.tables.values())
+        whose.append(f"the tables' runs{' that ended well' if failed else ''}")
+    return f"{counted(report.requests, 'request')} of {' and '.join(whose)}" if whose else ""
+
+
+def _due(report: SweepReport) -> str:
+    """What a poll found, for which no run of its sweep followed."""
+    found = f"{counted(report.awaited, 'table')} due and set off no run"
+    if report.status is SweepStatus.INCOMPLETE:
+        return f"{found} yet: after a failure a table waits before it is tried again"
+    return f"{found}: after a failure a table waits, or another run saw to it"
+
+
+def since_then(rows: Sequence[tuple[SweepReport, int]]) -> Iterator[str]:
+    """What was run after the sweep that is reported on, without work.
+
+    Args:
+        rows: newest first, as for `overview`.
+    """
+    if not rows:
+        return
+    newest, many = rows[0][0], sum(number_of for _, number_of in rows)
+    polls = all(set(report.stages) <= {Stage.POLL} for report, _ in rows)
+    what = "poll" if polls else "run"
+    last = f"the last at {moment(newest.started, True)} UTC" if many > 1 else f"at {moment(newest.started, True)} UTC"
+    if newest.ended is None and not newest.awaited:
+        yield f"{counted(many, what)} since then, {last}, which has not ended."
+    elif newest.awaited:
+        yield f"{counted(many, what)} since then, {last}: it found {_due(newest)}."
+    else:
+        yield f"{counted(many, what)} since then {'found nothing to do' if polls else 'synced no table'}, {last}."
 
 
 def stages(report: SweepReport) -> Table:
@@ -151,21 +198,20 @@ def ways_out(found: Restart, command: str) -> Iterator[str]:
     if found.under_way:
         yield (
             f"Not ended: {_few(found.under_way)}. If nobody works on them any more:"
-            f" [bold]{command} sync {' '.join(found.under_way[:20])}[/]"
+            f" [bold]{command} sync {' '.join(found.under_way[:20])}[/]; where that finds nothing due:"
+            f" [bold]{command} doctor[/]"
         )
 
 
-def shortened(names: Sequence[str]) -> dict[str, str]:
-    """Id -> as much of its beginning as tells it from the others."""
+def shortened(names: Iterable[str], ids: Collection[str]) -> dict[str, str]:
+    """Id -> as much of its beginning as tells it from all others, also those that are not shown."""
     short: dict[str, str] = {}
-    ordered = sorted(set(names))
-    for at, name in enumerate(ordered):
-        near = [other for other in ordered[max(0, at - 1) : at + 2] if other != name]
+    ordered = sorted({*names, *ids})
+    for name in names:
+        at = bisect_left(ordered, name)
+        near = [*ordered[max(0, at - 1) : at], *ordered[at + 1 : at + 2]]
         least = SHORTEST_TIME if name[4:5] == "-" else SHORTEST
-        length = max([least, *(_shared_length(name, other) + 1 for other in near)])
-        if length > least == SHORTEST_TIME:
-            length = max(length, WHOLE_TIME)
-        short[name] = name[:length].rstrip("-")
+        short[name] = name[: max([least, *(_shared_length(name, other) + 1 for other in near)])]
     return short
 
 

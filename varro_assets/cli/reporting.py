@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,65 +25,77 @@ from varro_assets.warehouse import open_warehouse
 
 EVERYTHING = 10_000
 """Sweeps, for ``--all``."""
+_Rows = list[tuple[SweepReport, int]]
+"""Reports, newest first, and how many sweeps each stands for: polls in a row without work are one."""
+_BAD = {SweepStatus.FAILED, SweepStatus.PARTIAL}
 
 
 def runs(
     context: typer.Context,
-    last: Annotated[bool, typer.Option("--last", help="The whole report of the newest.")] = False,
-    everything: Annotated[bool, typer.Option("--all", help="All that are remembered, not only the newest.")] = False,
+    last: Annotated[bool, typer.Option("--last", help="The whole report of the newest that had work.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="All that are remembered, each poll on its own line.")
+    ] = False,
     run: Annotated[str | None, typer.Option(help="The whole report of this one; the beginning of its id will do.")] = (
         None
     ),
-    errors: Annotated[bool, typer.Option("--errors", help="Every first failure in full, and what to do.")] = False,
+    errors: Annotated[
+        bool,
+        typer.Option("--errors", help="Every first failure, of the newest that had work or of --all, and what to do."),
+    ] = False,
     restart: Annotated[
         bool, typer.Option("--restart", help="Print the command that does again only what failed; harmless twice.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="The same for programs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs: each poll by itself.")] = False,
     jsonl: Annotated[
         Path | None,
         typer.Option(help="Write a line of JSON per run to this file; those it has are brought up to date."),
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, max=EVERYTHING, help="How many.")] = 20,
+    limit: Annotated[
+        int, typer.Option(min=1, max=EVERYTHING, help="How many; polls without work count in JSON only.")
+    ] = 20,
     since: Annotated[str | None, typer.Option(help="None that began before this day, such as 2026-03-01.")] = None,
 ) -> None:
     """Say what was run and how it went. A run here is all that one sync, or one poll, set off.
+
+    Polls in a row that had no work are one line. Requests are those of the tables' runs that ended well, and of the
+    poll; what the command itself asks for, the catalogue and descriptions, it tells at its end.
 
     With --last or --run: exit code 1 if something failed.
     """
     here = session(context)
     first = _day(since)
     alone = run is not None or last or ((errors or restart) and not everything)
+    after: _Rows = []
     with _dagster(here) as instance:
         # imported here: Dagster takes seconds to import, which no other command shall pay
         from varro_assets.defs.records import run_records
 
         if alone:
-            name = _one(instance, run, first)
-            found = run_records.named(instance, [name] if name else [])
-        else:
+            name, after = _one(instance, run, first)
+            rows = [(report, 1) for report in run_records.named(instance, [name] if name else [])]
+        elif everything or as_json or jsonl is not None:
             names = run_records.newest_names(instance, EVERYTHING if everything else limit, first)
             whole = errors or restart or jsonl is not None
-            found = (run_records.named if whole else run_records.counted)(instance, names)
+            rows = [(report, 1) for report in (run_records.named if whole else run_records.counted)(instance, names)]
+        else:
+            rows = run_records.folded(instance, limit, first)
+        ids = run_records.ids(instance)
+    found = [report for report, _ in rows]
     if jsonl is not None:
         _write_lines(jsonl, found)
     if as_json:
         body = found[0].as_json() if alone and found else [report.as_json() for report in found]
         here.say(escape(json.dumps(body, ensure_ascii=False, indent=1)), whole=True)
     elif restart:
-        _say_restart(here, found)
-    elif not found:
-        here.say(f"Nothing has been run yet{' since then' if since else ''}. Begin with: [bold]{here.command} sync[/]")
-    elif errors:
-        _say_errors(here, found)
-    elif alone:
-        _say_whole(here, found[0])
-    elif jsonl is None:
-        here.console.print(report_text.overview(found, here.console.width))
-        here.say(
-            f"\nOne of them: [bold]{here.command} runs --run ID[/]; the newest: [bold]{here.command} runs --last[/]"
-        )
-    bad = {SweepStatus.FAILED, SweepStatus.PARTIAL}
-    if (last or run is not None) and any(report.status in bad for report in found):
+        _say_restart(here, found, after)
+    elif errors and found:
+        _say_errors(here, found, after)
+    elif alone and found:
+        _say_whole(here, found[0], after)
+    elif jsonl is None or not found:
+        _say_overview(here, rows, ids, "since then" if since else "yet")
+    if (last or run is not None) and any(report.status in _BAD for report in found):
         raise typer.Exit(1)
 
 
@@ -100,16 +112,17 @@ def _dagster(here: Session) -> Iterator[Any]:
         yield instance
 
 
-def _one(instance: Any, run: str | None, since: datetime | None) -> str | None:
+def _one(instance: Any, run: str | None, since: datetime | None) -> tuple[str | None, _Rows]:
+    """Id of the one that is meant, and what was run after it without work, if it was not named."""
     from varro_assets.defs.records import run_records
 
     if run is None:
-        return next(iter(run_records.newest_names(instance, 1, since)), None)
+        return run_records.newest_with_work(instance, since)
     found = run_records.find(instance, run)
     if len(found) != 1:
         several = f"several begin so: {', '.join(found)}" if found else "no run of that id is remembered"
         raise UnknownRun("report on run", on=run, got=several, todo="varro runs shows what there is.")
-    return found[0]
+    return found[0], []
 
 
 def _day(text: str | None) -> datetime | None:
@@ -127,7 +140,18 @@ def _day(text: str | None) -> datetime | None:
 # -- saying --------------------------------------------------------------------------------------------------------
 
 
-def _say_whole(here: Session, report: SweepReport) -> None:
+def _say_overview(here: Session, rows: _Rows, ids: Collection[str], when: str) -> None:
+    if not rows:
+        here.say(f"Nothing has been run {when}. Begin with: [bold]{here.command} sync[/]")
+        return
+    here.console.print(report_text.overview(rows, ids, here.console.width))
+    here.say(
+        f"\nOne of them: [bold]{here.command} runs --run ID[/]; the newest with work:"
+        f" [bold]{here.command} runs --last[/]"
+    )
+
+
+def _say_whole(here: Session, report: SweepReport, after: _Rows) -> None:
     for line in report_text.head(report):
         here.say(line)
     if report.stages:
@@ -141,6 +165,8 @@ def _say_whole(here: Session, report: SweepReport) -> None:
         for line in report_text.failures(report.failures):
             here.say(line)
     _say_ways_out(here, report)
+    for line in report_text.since_then(after):
+        here.say(f"\n{line}")
 
 
 def _say_ways_out(here: Session, report: SweepReport) -> None:
@@ -151,7 +177,7 @@ def _say_ways_out(here: Session, report: SweepReport) -> None:
         here.say(line, whole=True)
 
 
-def _say_errors(here: Session, found: Sequence[SweepReport]) -> None:
+def _say_errors(here: Session, found: Sequence[SweepReport], after: _Rows) -> None:
     told = False
     for report in found:
         if not report.failures:
@@ -163,10 +189,12 @@ def _say_errors(here: Session, found: Sequence[SweepReport]) -> None:
         _say_ways_out(here, report)
         here.say()
     if not told:
-        here.say(_nothing_failed(here, found, "--errors"))
+        here.say(_nothing_told(here, found, "--errors"))
+    for line in report_text.since_then(after):
+        here.say(line)
 
 
-def _say_restart(here: Session, found: Sequence[SweepReport]) -> None:
+def _say_restart(here: Session, found: Sequence[SweepReport], after: _Rows) -> None:
     """Commands on standard output, so that they can be given to a shell; words beside them."""
     seen: dict[str, None] = {}
     for report in found:
@@ -181,11 +209,19 @@ def _say_restart(here: Session, found: Sequence[SweepReport]) -> None:
     for line in seen:
         here.say(escape(line), whole=True)
     if not seen:
-        here.errors.print(_nothing_failed(here, found, "--restart"), soft_wrap=True)
+        here.errors.print(_nothing_told(here, found, "--restart"), soft_wrap=True)
+    for line in report_text.since_then(after):
+        here.errors.print(line, soft_wrap=True)
 
 
-def _nothing_failed(here: Session, found: Sequence[SweepReport], option: str) -> str:
-    """Of one run it says little: what failed before it may be due still."""
+def _nothing_told(here: Session, found: Sequence[SweepReport], option: str) -> str:
+    """Why there is nothing to tell. Of one run it says little: what failed before it may be due still."""
+    if any(report.failures or report.status in _BAD for report in found):
+        # such as checks that somebody ran alone
+        return (
+            "[yellow]Something failed that no command does again.[/] It is launched again in the web interface:"
+            f" {escape(here.settings.varro_ui_url)}"
+        )
     if len(found) != 1:
         return "[green]Nothing failed.[/]"
     return (

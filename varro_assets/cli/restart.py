@@ -10,7 +10,10 @@ import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from varro_assets.engine.sweeps import SYNC_STAGES, Failed, Stage, SweepReport, TableReport, TableStatus
+from varro_assets.engine import periods
+from varro_assets.engine.sweep_report import in_order
+from varro_assets.engine.sweeps import SYNC_STAGES, Asked, Failed, Stage, SweepReport, TableReport, TableStatus
+from varro_assets.errors import InvalidPeriod
 
 
 @dataclass(frozen=True)
@@ -68,19 +71,28 @@ _ACCEPT = " --accept-shrink"
 
 
 def _options(table: TableReport, failures: Iterable[Failed]) -> str:
-    """The options by which the same periods are asked for."""
-    wish = table.wish
-    periods = str(wish.get("periods") or "SELECTED").upper()
-    options = ""
-    if since := wish.get("since"):
-        options = f" --since {shlex.quote(str(since))}"
-    elif periods == "ALL" and Stage.FETCH in table.failed_stages:
-        options = " --full"
-    elif periods == "SELECTED":
+    """The options by which the same periods are asked for, or more."""
+    asked = Asked.of(table.wish)
+    since = [str(table.wish["since"])] if table.wish.get("since") else []
+    if asked is Asked.SELECTED:
         # launched for certain partitions, which need not be due
-        codes = [failed.period for failed in failures if failed.period and failed.stage is Stage.FETCH]
-        options = f" --since {shlex.quote(codes[0])}" if codes else ""
-    return options + (_ACCEPT if wish.get("accept_shrink") else "")
+        since += [failed.period for failed in failures if failed.period and failed.stage is Stage.FETCH]
+    options = ""
+    if asked is Asked.ALL and Stage.FETCH in table.failed_stages:
+        options = " --full"
+    elif since:
+        options = _from(since)
+    return options + (_ACCEPT if table.wish.get("accept_shrink") else "")
+
+
+def _from(codes: Iterable[str]) -> str:
+    """What has all of these read."""
+    oldest = in_order(codes)[0]
+    try:
+        begins = periods.parse(oldest).start
+    except InvalidPeriod:
+        begins = None
+    return f" --since {shlex.quote(oldest)}" if begins else " --full"
 
 
 def _shared(asset: str) -> tuple[str, list[str]]:

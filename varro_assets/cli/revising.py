@@ -21,7 +21,7 @@ from rich.markup import escape
 from varro_assets.cli.lookup import print_table
 from varro_assets.cli.progress import number
 from varro_assets.cli.session import Session, session
-from varro_assets.engine import periods, postgres
+from varro_assets.engine import clock, periods, postgres
 from varro_assets.engine.partitions import PartitionStore
 from varro_assets.engine.postgres import Connection
 from varro_assets.engine.revisions import ledger_files, revision_record
@@ -55,7 +55,12 @@ def revisions(
     since: Annotated[
         str | None, typer.Option(help="Only what was noticed from this day on, such as 2026-03-01.")
     ] = None,
-    limit: Annotated[int, typer.Option(help="Show at most so many; with --cells, of each period.", min=1)] = FEW_CELLS,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            help=f"Show at most so many, {FEW_CELLS} unless told; with --cells, of each period (in a pipe all).", min=1
+        ),
+    ] = None,
     cells: Annotated[bool, typer.Option("--cells", help="Show the changed cells, with labels. Needs TABLE.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, one object for each revised period.")] = False,
     as_of: Annotated[
@@ -77,9 +82,12 @@ def revisions(
     here = session(context)
     if table is None and (cells or as_of or period):
         raise typer.BadParameter("--cells, --period and --as-of need a TABLE")
+    if as_of and (cells or period or since):
+        raise typer.BadParameter("--as-of takes the whole table: it goes without --cells, --period and --since")
     if out is not None and as_of is None:
         raise typer.BadParameter("--out needs --as-of")
-    settings = here.settings
+    settings, most = here.settings, limit or FEW_CELLS
+    period = period.upper() if period else None
     if table is not None:
         table = models.table_id(table)
         _require_held(here, settings, table)
@@ -90,25 +98,32 @@ def revisions(
     with open_warehouse(settings) as warehouse:
         url = warehouse.reader_url or warehouse.url
         with contextlib.closing(postgres.connect(url, "revisions")) as connection:
-            found = revision_record.newest(connection, table, period, moment, limit=limit + 1 if table else _MOST)
+            found = revision_record.newest(
+                connection, table, period, moment, limit=(FEW_CELLS if cells else most) + 1 if table else _MOST
+            )
             labels = _labels(connection, table) if table and cells else {}
     if as_json:
-        typer.echo(json.dumps([_json(settings, row, labels, cells=cells) for row in found[:limit]], ensure_ascii=False))
+        typer.echo(json.dumps([_json(settings, row, labels, cells=cells) for row in found[:most]], ensure_ascii=False))
+        _say_cut(here, found, most)
     elif not found:
-        about = f" of {table}" if table else ""
+        about = f" of {' '.join(filter(None, (table, period)))}" if table else ""
         here.errors.print(f"No revision{about} was noticed{f' since {since}' if since else ''}.")
     elif table is None:
-        _print_all(here, found, limit)
+        _print_all(here, found, most)
     elif cells:
         for row in found[:FEW_CELLS]:
             _print_cells(here, settings, row, labels, limit)
         if len(found) > FEW_CELLS:
             here.errors.print(f"Showing {FEW_CELLS} revised periods; --period and --since choose.")
     else:
-        lines = [_line(here, row) for row in found[:limit]]
+        lines = [_line(here, row) for row in found[:most]]
         print_table(here, ("noticed", "period", "what", "published", *_COUNTS), lines, right=_COUNTS)
-        if len(found) > limit:
-            here.errors.print(f"Showing {limit}; --limit shows more.")
+        _say_cut(here, found, most)
+
+
+def _say_cut(here: Session, found: Sequence[Revision], most: int) -> None:
+    if len(found) > most:
+        here.errors.print(f"Showing {most}; --limit shows more.")
 
 
 def _require_held(here: Session, settings: Settings, table: str) -> None:
@@ -209,7 +224,7 @@ def _read_cells(settings: Settings, row: Revision) -> tuple[list[str], list[tupl
 
 
 def _print_cells(
-    here: Session, settings: Settings, row: Revision, labels: dict[tuple[str, str], str], limit: int
+    here: Session, settings: Settings, row: Revision, labels: dict[tuple[str, str], str], limit: int | None
 ) -> None:
     here.say(
         f"[bold]{escape(row.period)}[/]  {row.kind}, noticed {_when(row.detected_at)}, published {_published(row)}"
@@ -224,7 +239,7 @@ def _print_cells(
     rows = sorted(rows, key=_size_of_change, reverse=True)
     # the period is the same in every line
     shown = [place for place, name in enumerate(names) if {cell[place] for cell in rows} != {row.period}]
-    most = limit if here.console.is_terminal else len(rows)
+    most = limit or (FEW_CELLS if here.console.is_terminal else len(rows))
     lines = [
         [
             *(_labelled(labels, names[place], cell[place]) for place in shown),
@@ -316,8 +331,11 @@ def _vintage(here: Session, settings: Settings, table: str, moment: datetime, ou
     store = PartitionStore(settings.tables_dir / table, table)
     ledger = Ledger(settings.revisions_dir / table, table)
     held = vintages.held_at(store, ledger, moment)
+    now = clock.now()
+    # today's end, and every time to come: what is held then nobody knows
+    at = f"now, {_when(now)}" if moment >= now else f"on {_when(moment)}"
     if not held:
-        here.errors.print(f"Nothing of {table} was held on {_when(moment)}.")
+        here.errors.print(f"Nothing of {table} {'is held' if moment >= now else 'was held'} {at}.")
         raise typer.Exit(1)
     if out is not None:
         try:
@@ -327,7 +345,7 @@ def _vintage(here: Session, settings: Settings, table: str, moment: datetime, ou
         except OSError as error:
             raise typer.BadParameter(f"{out} cannot be written: {error.strerror}", param_hint="--out") from None
         span = f"{held[0].period} to {held[-1].period}" if len(held) > 1 else held[0].period
-        here.say(f"{table} as held on {_when(moment)}: {len(held)} periods, {span}, {number(rows)} rows")
+        here.say(f"{table} as held {at}: {len(held)} periods, {span}, {number(rows)} rows")
         here.say(escape(str(out)), whole=True)
         return
     lines = [

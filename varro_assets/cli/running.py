@@ -118,10 +118,13 @@ def _sync(
 def _say_end(here: Session, lines: list[Line], total: Stopwatch, sources: Sources) -> None:
     failed = [line for line in lines if line.failed]
     rows = sum(line.report.rows_fetched for line in lines if line.report)
-    requests = sources.client.request_count + sum(line.report.requests for line in lines if line.report)
+    # the rest is `varro runs`' to know as well, of what ended well
+    beside = sources.client.request_count
+    requests = beside + sum(line.report.requests for line in lines if line.report)
     here.say(
         f"\n{len(lines) - len(failed)} of {progress.counted(len(lines), 'table')} in {total.seconds:.0f} s:"
-        f" {progress.counted(rows, 'row')} in {progress.counted(requests, 'request')}."
+        f" {progress.counted(rows, 'row')} in {progress.counted(requests, 'request')}"
+        f"{f', {beside} of them for the catalogue and descriptions' if beside else ''}."
     )
     for line in failed:
         here.say(f"[red]{line.table}[/]: {progress.plain(line)}")

@@ -6,13 +6,17 @@ What belongs here: starting things together. Each thing itself is elsewhere.
 from __future__ import annotations
 
 import contextlib
+import shlex
+import shutil
 import socket
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from varro_assets.cli import dims, documenting, foreground, progress, syncing, tether
 from varro_assets.cli.session import Session, session
@@ -148,12 +152,26 @@ def _say_sample(here: Session, warehouse: Warehouse) -> None:
 
 def _say_next(here: Session) -> None:
     here.say("\n[bold]Next[/]")
-    for command, what in (
-        ("varro --demo up", f"the Dagster UI on http://127.0.0.1:{UI_PORT}"),
-        ("varro --demo docs FOLK1A", "what to know before writing SQL"),
-        ("varro --demo psql", "ask your own questions, read-only"),
-        ("varro search befolkning", "the real StatBank; then varro follow, varro sync"),
-    ):
-        here.say(f"  [bold]{command:<24}[/]  {what}")
+    varro = _typed()
+    lines = (
+        (f"{varro} --demo up", f"the Dagster UI on http://127.0.0.1:{UI_PORT}"),
+        (f"{varro} --demo docs FOLK1A", "what to know before writing SQL"),
+        (f"{varro} --demo psql", "ask your own questions, read-only"),
+        (f"{varro} search befolkning", "the real StatBank; then varro follow, varro sync"),
+    )
+    longest = max(len(command) for command, _what in lines)
+    for command, what in lines:
+        # text, not markup: in the demo's mouth a `varro search` of markup becomes the demo's own
+        line = Text.assemble("  ", (command.ljust(longest), "bold"), "  ", what)
+        here.console.print(line, soft_wrap=True)
     here.say(f"\nParquet:   {escape(str(here.settings.tables_dir))}", whole=True)
     here.say(f"Documents: {escape(str(here.settings.context_dir))}", whole=True)
+
+
+def _typed() -> str:
+    """What to type for this very `varro`: its path, where the shell would find none by its name or another."""
+    ours = Path(sys.executable).with_name("varro")
+    found = shutil.which("varro")
+    if not ours.is_file() or (found is not None and ours.samefile(found)):
+        return "varro"
+    return shlex.quote(str(ours.relative_to(Path.cwd()) if ours.is_relative_to(Path.cwd()) else ours))

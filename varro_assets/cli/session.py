@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import requests
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from varro_assets import follow
 from varro_assets.engine.files import write_text
@@ -40,7 +43,21 @@ PIPE_WIDTH = 160
 """Columns where nobody says how many there are: a file, a pipe, a log."""
 DAGSTER_YAML = Path(__file__).parents[2] / "dagster_home" / "dagster.yaml"
 """How Dagster is set up where the home does not say: as in the project itself."""
+COMMANDS = (
+    "backup|db|dims|docs|doctor|document|follow|forget|links|migrate-legacy|plan|psql|rebuild|restore|revisions|runs|search"
+    "|show|simulator|sql|sync|unfollow|up|values|verify"
+)
+"""What advice may tell people to type after `varro`."""
+_ADVICE = re.compile(rf"\bvarro (?=(?:{COMMANDS})\b)")
 DEMO_FOLLOW = '# The demo follows everything its simulated StatBank publishes.\n[tables]\nfollow = ["*"]\n'
+
+
+class DemoConsole(Console):
+    """Where the demo speaks: advice from layers that know of no demo must not lead to the reader's own home."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """As ever, commands called as the demo calls them."""
+        return super().render_str(_ADVICE.sub("varro --demo ", text), **options)
 
 
 @dataclass
@@ -60,12 +77,16 @@ class Session:
     def console(self) -> Console:
         """Where people read."""
         width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH
-        return Console(highlight=False, width=width)
+        return self._speaker(highlight=False, width=width)
 
     @cached_property
     def errors(self) -> Console:
         """Where errors go."""
-        return Console(stderr=True, highlight=False)
+        return self._speaker(stderr=True, highlight=False)
+
+    @property
+    def _speaker(self) -> type[Console]:
+        return DemoConsole if self.demo else Console
 
     @cached_property
     def project(self) -> Settings:

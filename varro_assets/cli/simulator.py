@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,12 +20,34 @@ import typer
 from varro_assets.cli.session import session
 from varro_assets.simulator import Simulator, Universe
 from varro_assets.simulator.faults import KINDS as FAULTS
-from varro_assets.simulator.publications import KINDS as PUBLICATIONS
 from varro_assets.simulator.universe import REVISE_CLASSIFICATION
 
 DEFAULT_PORT = 8765
 DEFAULT_URL = f"http://127.0.0.1:{DEFAULT_PORT}"
 SECONDS = 30
+NO_FAULT = "none"
+"""In place of a kind of fault: end those that are set."""
+PUBLICATIONS = {
+    "publish_period": "a new period: the next one, or --tid",
+    "insert_period": "a period in a gap or before the first, or --tid",
+    "drop_period": "the oldest period, or --tid, is no longer published",
+    "revise": "values of one period change: an old one, or --tid; --cells",
+    "offset": "two values of a period change, their sum does not",
+    "restate": "values of every period change",
+    "add_code": "a column gets a code; --set var=KØN --set code=9",
+    "change_dimensions": "a column more, then one less; --set remove=KØN",
+    "touch": "marked as updated, and nothing changes",
+    "shrink": "a period loses most of its rows; --keep, --answers",
+    "withdraw": "no longer listed; with --set vanish=true nor answered for",
+    "deactivate": "no longer among the active tables",
+    "reinstate": "a table that was withdrawn or inactive is back",
+    "move": "to another subject; --set to=20024; silent=true: not marked as updated",
+    "relabel": "the title changes, or the label of --set var=KØN, code=...",
+    "annotate": "the footnote changes; --set text=...",
+    "regress": "the time of update goes back by a week, or --set days=3",
+    REVISE_CLASSIFICATION: "a classification (in place of TABLE) gets an item",
+}
+"""What each kind does, for the help; what it is, `simulator.publications` says."""
 _FLAGS = {"true": True, "false": False}
 
 app = typer.Typer(
@@ -39,6 +61,11 @@ _Url = Annotated[
         show_default=False,
     ),
 ]
+
+
+def _listed(kinds: Mapping[str, str]) -> str:
+    """A line for each kind, which the mark at the beginning keeps apart."""
+    return "\b\n" + "\n".join(("Kinds:", *(f"  [bold]{kind}[/]: {text}" for kind, text in kinds.items())))
 
 
 @app.command()
@@ -94,7 +121,7 @@ def serve(
         simulator.stop()
 
 
-@app.command(epilog="Kinds: " + ", ".join([*PUBLICATIONS, REVISE_CLASSIFICATION]) + ".")
+@app.command(epilog=_listed(PUBLICATIONS))
 def publish(
     context: typer.Context,
     table: Annotated[
@@ -127,7 +154,9 @@ def publish(
 
 
 @app.command(
-    epilog="Kinds: " + "; ".join(f"{kind}: {text}" for kind, text in FAULTS.items() if kind != "publish") + "."
+    epilog=_listed(
+        {kind: text for kind, text in FAULTS.items() if kind != "publish"} | {NO_FAULT: "ends every fault that is set"}
+    )
 )
 def fault(
     context: typer.Context,
@@ -137,18 +166,31 @@ def fault(
         str | None, typer.Option(help="Only in data, tableinfo, tables, subjects, site or geo, or below a /path.")
     ] = None,
     nth: Annotated[int, typer.Option(help="From the nth such request on.")] = 1,
-    count: Annotated[int, typer.Option(help="So many times; 0 for always.")] = 1,
+    count: Annotated[
+        int, typer.Option(help=f"So many times; 0 = every time, until `fault {NO_FAULT}` or `reset`.", min=0)
+    ] = 1,
     detail: Annotated[
         list[str] | None, typer.Option("--set", help="A number the kind takes, as NAME=NUMBER: seconds=30, status=502.")
     ] = None,
     url: _Url = None,
 ) -> None:
-    """Make the running simulator fail."""
+    """Make the running simulator fail, or with KIND none: end that; what was published stays."""
+    if kind == NO_FAULT:
+        _end_faults(context, url)
+        return
     when = {"table": table, "path": path, "nth": nth, "count": count or None}
-    with _address(context, url) as root:
+    with _address(context, url, running=True) as root:
         _ask("POST", root, "faults", {"kind": kind, **when, **_numbers(detail or [])})
     where = f"{path or 'any request'} of {table or 'any table'}"
-    typer.echo(f"{kind} set for {where}, {f'{count} time(s)' if count else 'always'}")
+    often = f"{count} time(s)" if count else f"every time, until `simulator fault {NO_FAULT}`"
+    typer.echo(f"{kind} set for {where}, {often}")
+
+
+def _end_faults(context: typer.Context, url: str | None) -> None:
+    with _address(context, url, running=True) as root:
+        was = _ask("GET", root, "faults")
+        _ask("DELETE", root, "faults")
+    typer.echo(f"No fault is set any more; {len(was)} ended." if was else "No fault was set.")
 
 
 @app.command("requests")
@@ -163,20 +205,32 @@ def list_requests(context: typer.Context, url: _Url = None) -> None:
 
 @app.command()
 def reset(context: typer.Context, url: _Url = None) -> None:
-    """Forget publications, faults and requests; the state file is removed."""
+    """Forget publications, faults and requests; the state file is removed. To end faults alone: fault none."""
     with _address(context, url) as root:
         _ask("POST", root, "reset")
     typer.echo("The simulator is as it was at first.")
 
 
 @contextlib.contextmanager
-def _address(context: typer.Context, url: str | None) -> Iterator[str]:
-    """Where the simulator meant is; that of the demo is started if it is not running."""
+def _address(context: typer.Context, url: str | None, *, running: bool = False) -> Iterator[str]:
+    """Where the simulator meant is; that of the demo is started if it is not running.
+
+    With ``running`` it must run already: what is asked would end with a simulator started for it.
+    """
     here = session(context)
-    if url is not None or not (here.demo):
+    if url is not None or not here.demo:
         yield url or DEFAULT_URL
         return
+    file = here.settings.data_dir / "simulator" / "address"
+    before = file.read_text(encoding="utf-8").strip() if file.is_file() else None
     with here.publisher() as settings:
+        if running and settings.dst_api_url != before:
+            typer.echo(
+                "The demo's simulator is not running, and faults last only as long as it does. Start it with"
+                " `varro --demo up`, then give this command again in another terminal.",
+                err=True,
+            )
+            raise typer.Exit(1)
         yield settings.dst_api_url
 
 
@@ -208,7 +262,11 @@ def _ask(method: str, url: str, path: str, body: dict[str, Any] | None = None) -
         response = requests.request(method, f"{root}/_simulator/{path}", json=body, timeout=SECONDS)
         answer = response.json()
     except (requests.RequestException, json.JSONDecodeError) as error:
-        typer.echo(f"No simulator answers at {root}. Start one with `varro simulator serve`, or give --url.", err=True)
+        typer.echo(
+            f"No simulator answers at {root}. Start one with `varro simulator serve`, give --url, or mean the demo's:"
+            " `varro --demo simulator ...`.",
+            err=True,
+        )
         raise typer.Exit(1) from error
     if not response.ok:
         typer.echo(f"The simulator refused: {answer['error']}", err=True)

@@ -40,6 +40,9 @@ def plan(
     """Say what a sync would fetch, and why. Asks for descriptions, never for data."""
     here = session(context)
     wish = _wish(full, since)
+    if follows_nothing(here) and not tables:
+        say_how_to_begin(here)
+        return
     with here.sources() as (settings, _warehouse, sources):
         _catalogue, states = _states(here, sources, tables or [])
         for table, state in states.items():
@@ -74,6 +77,9 @@ def sync(
         return
     here = session(context)
     wish = _wish(full, since, accept_shrink)
+    if follows_nothing(here) and not tables:
+        say_how_to_begin(here)
+        return
     with here.sources() as (settings, warehouse, sources):
         catalogue, states = _states(here, sources, tables or [])
         gone = [table for table, state in states.items() if state is State.GONE]
@@ -167,13 +173,23 @@ def _plan_text(settings: Settings, sources: Sources, table: str, wish: Wish) -> 
     return f"{len(made.fetch)} of {len(info.tids)} periods{span}: {reasons}{unread}{kept}{policy}"
 
 
+def follows_nothing(here: Session) -> bool:
+    """Whether `varro.toml` names no table at all; needs neither catalogue nor database."""
+    return not read_follow_file(here.settings.follow_file).tables.follow
+
+
+def say_how_to_begin(here: Session) -> None:
+    """What to do where no table is followed."""
+    here.say(
+        f"No table is followed. Find one with [bold]{here.command} search WORD[/], then"
+        f" [bold]{here.command} follow TABLE[/] and [bold]{here.command} sync[/]."
+    )
+
+
 def say_nothing_due(here: Session, states: dict[str, State], sources: Sources) -> None:
     """What there is to say when every followed table is held as published."""
     if not states:
-        here.say(
-            f"No table is followed. Find one with [bold]{here.command} search WORD[/], then"
-            f" [bold]{here.command} follow TABLE[/]."
-        )
+        say_how_to_begin(here)
         return
     current = sum(1 for state in states.values() if state is State.CURRENT)
     asked = f"{counted(sources.client.request_count, 'request')}, nothing fetched"

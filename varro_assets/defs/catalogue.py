@@ -6,6 +6,8 @@ What belongs here: the spec and the op body around `statbank.catalog.poll`.
 # no `from __future__ import annotations` here: Dagster reads the annotations of op bodies at definition time
 
 import contextlib
+import hashlib
+import json
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -15,6 +17,7 @@ from dagster import (
     AssetMaterialization,
     AssetsDefinition,
     DagsterInstance,
+    DataVersion,
     MaterializeResult,
     MetadataValue,
     asset,
@@ -22,7 +25,7 @@ from dagster import (
 
 from varro_assets import follow
 from varro_assets.defs import keys
-from varro_assets.defs.events import register_periods
+from varro_assets.defs.events import DATA_VERSION_TAG, register_periods
 from varro_assets.defs.failures import named_failures
 from varro_assets.defs.resources import StatBankResource
 from varro_assets.defs.unattended.dead_runs import alive
@@ -33,7 +36,6 @@ from varro_assets.statbank import catalog
 from varro_assets.statbank.catalog import Catalogue
 from varro_assets.statbank.sources import Sources
 from varro_assets.statbank.sweeps import churn, due
-from varro_assets.statbank.sweeps.churn import Change
 from varro_assets.statbank.sweeps.due import State
 
 
@@ -72,15 +74,15 @@ def catalogue_asset(settings: Settings) -> AssetsDefinition:
                 if info is not None:
                     added += len(register_periods(context.instance, table, info.tids))
             states = _states(sources, followed, poll.catalogue)
+            requests = sources.client.request_count
         for table, reason in failed.items():
             context.log.error(f"{table}: {reason}")
         lost = [table for table in followed if table not in poll.catalogue.entries]
         if lost:
             context.log.warning(f"Followed, and not in the catalogue: {', '.join(lost)}")
-        counted = churn.count(found)
-        changed = {str(change): number for change, number in counted.items() if change is not Change.UNCHANGED}
-        context.log.info(f"Since the poll before: {changed or 'no change'}")
+        context.log.info(churn.say(found))
         return MaterializeResult(
+            data_version=DataVersion(version_of(poll.catalogue)),
             metadata={
                 "tables": len(poll.catalogue.entries),
                 "followed": len(followed),
@@ -90,11 +92,12 @@ def catalogue_asset(settings: Settings) -> AssetsDefinition:
                 "descriptions failed": MetadataValue.json(failed),
                 "followed but not in the catalogue": len(lost),
                 "partition keys added": added,
+                "requests": requests,
                 # how many were due, for the report of the sweep that this poll begins
                 "due": sum(state not in {State.CURRENT, State.GONE} for state in states.values()),
                 "source": poll.catalogue.source,
                 "changes": MetadataValue.md(churn.as_markdown(found)),
-            }
+            },
         )
 
     return statbank_catalog
@@ -105,10 +108,21 @@ def _states(sources: Sources, followed: Sequence[str], catalogue: Catalogue) -> 
         return due.states(followed, catalogue, due.synced(connection), sources.tables_dir)
 
 
+def version_of(catalogue: Catalogue) -> str:
+    """The catalogue's data version: changes with what subject pages take from it, which is where each table stands.
+
+    When a table was published is left out: what follows from that is each table's own. Else the pages would show as out
+    of date whenever any table of the publisher's is published, followed or not.
+    """
+    places = {table: [[place.ids, place.titles] for place in found] for table, found in catalogue.places.items()}
+    return hashlib.sha256(json.dumps(places, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
 def report_poll(instance: DagsterInstance, catalogue: Catalogue, followed: int) -> None:
     """Report a poll that was made outside a run, unless Dagster knows of it."""
     latest = instance.get_latest_materialization_event(keys.CATALOGUE)
     if latest is not None and latest.timestamp >= datetime.fromisoformat(catalogue.fetched_at).timestamp():
         return
     metadata: dict[str, Any] = {"tables": len(catalogue.entries), "followed": followed, "source": catalogue.source}
-    instance.report_runless_asset_event(AssetMaterialization(keys.CATALOGUE, metadata=metadata))
+    tags = {DATA_VERSION_TAG: version_of(catalogue)}
+    instance.report_runless_asset_event(AssetMaterialization(keys.CATALOGUE, metadata=metadata, tags=tags))

@@ -8,13 +8,17 @@ What belongs here: specs and op bodies, which only translate between Dagster and
 import contextlib
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
+from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from dagster import (
     AssetExecutionContext,
     AssetKey,
     AssetsDefinition,
     AssetSpec,
+    DataVersion,
     MaterializeResult,
     MetadataValue,
     multi_asset,
@@ -64,15 +68,21 @@ def _bring_in(
 ) -> Iterator[MaterializeResult[Any]]:
     if keys.classification(name) in selected:
         changed = dimension_documents.fetch(sources, connection, name)
-        metadata = held_metadata(_held(sources, name)) | {"changed": changed}
-        yield MaterializeResult(asset_key=keys.classification(name), metadata=metadata)
+        fetched = _held(sources, name)
+        yield MaterializeResult(
+            asset_key=keys.classification(name),
+            metadata=held_metadata(fetched) | {"changed": changed},
+            data_version=DataVersion(fetched.content_hash),
+        )
     dimension = _held(sources, name)
     if keys.dimension(name) in selected:
         tables = DimTables(connection)
         # whoever materialises the table wants it right, also where its rows were changed behind our back
         changed = tables.load(dimension, anew=tables.difference(dimension) is not None)
         metadata = held_metadata(dimension) | {"changed": changed, "dagster/table_name": dimension.relation}
-        yield MaterializeResult(asset_key=keys.dimension(name), metadata=metadata)
+        # map layers made of the same content are not out of date
+        version = DataVersion(dimension.content_hash)
+        yield MaterializeResult(asset_key=keys.dimension(name), metadata=metadata, data_version=version)
     if keys.dimension_document(name) in selected:
         taken, held = snapshot.take(sources, connection), holdings.holdings(connection)
         report = dimension_documents.write(sources, taken, connection, dimension, held)
@@ -109,10 +119,12 @@ def held_metadata(dimension: Dimension) -> dict[str, Any]:
 def _specs(name: str, page: str, settings: Settings) -> list[AssetSpec]:
     shared: dict[str, Any] = {"group_name": GROUP, "owners": [settings.varro_owner], "skippable": True}
     metadata: dict[str, Any] = {"page": MetadataValue.url(page)} if page else {}
+    title = _title(settings.classifications_dir / name / "table_da.parquet")
+    said = f"{title}. " if title else ""
     return [
         AssetSpec(
             keys.classification(name),
-            description=f"{name} as published: parquet, and the description as Markdown.",
+            description=f"{said}The classification {name} as published: parquet, and the description as Markdown.",
             kinds={"csv", "parquet"},
             metadata={**metadata, "path": MetadataValue.path(settings.classifications_dir / name)},
             **shared,
@@ -120,7 +132,7 @@ def _specs(name: str, page: str, settings: Settings) -> list[AssetSpec]:
         AssetSpec(
             keys.dimension(name),
             deps=[keys.classification(name)],
-            description=f"{name} in Postgres: `{SCHEMA}.{name}` with kode, niveau, titel and the parent of each"
+            description=f"{said}In Postgres: `{SCHEMA}.{name}` with kode, niveau, titel and the parent of each"
             f" member, and the view `{SCHEMA}.{name}_tree`.",
             kinds={"postgres"},
             metadata={**metadata, "dagster/table_name": f"{SCHEMA}.{name}"},
@@ -129,9 +141,22 @@ def _specs(name: str, page: str, settings: Settings) -> list[AssetSpec]:
         AssetSpec(
             keys.dimension_document(name),
             deps=[keys.dimension(name)],
-            description=f"What to read before joining {name}, and its members as parquet.",
+            description=f"{said}What to read before joining `{SCHEMA}.{name}`, and its members as parquet.",
             kinds={"markdown", "parquet"},
             metadata={**metadata, "path": MetadataValue.path(settings.context_dir / dim_path(name))},
             **shared,
         ),
     ]
+
+
+def _title(path: Path) -> str:
+    """As the footer of the classification's file has it; empty where nothing is held, or nothing that can be read.
+
+    The footer alone is read: all definitions are loaded with it. A file that cannot be read is reported by those who
+    need its lines.
+    """
+    try:
+        stated: dict[bytes, bytes] = pq.read_metadata(path).metadata or {}
+        return stated.get(b"title", b"").decode().rstrip(" .")
+    except (OSError, pa.ArrowException, UnicodeDecodeError):
+        return ""

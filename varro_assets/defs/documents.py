@@ -154,7 +154,8 @@ def _specs(entry: CatalogueEntry, places: Sequence[Place], settings: Settings, p
         AssetSpec(
             keys.links(table),
             deps=[keys.summary(table)],
-            description=f"Which columns of {entry.text} join which dimensions, how well, and by what evidence.",
+            description=f"{entry.text} ({table}). Which of its columns join which dimensions, how well, and by what"
+            " evidence.",
             kinds={"json"},
             metadata={"path": MetadataValue.path(link_file.path_of(settings.links_dir, table))},
             **shared,
@@ -162,8 +163,8 @@ def _specs(entry: CatalogueEntry, places: Sequence[Place], settings: Settings, p
         AssetSpec(
             keys.document(table),
             deps=[keys.links(table)],
-            description=f"What to read before querying {entry.text}: columns, codes, joins, totals, units, period"
-            " range, footnotes and SQL that has been run; and the values of its columns as parquet.",
+            description=f"{entry.text} ({table}). What to read before querying it: columns, codes, joins, totals,"
+            " units, period range, footnotes and SQL that has been run; and the values of its columns as parquet.",
             kinds={"markdown", "parquet"},
             metadata={"path": MetadataValue.path(settings.context_dir / paths.fact_path(places, table))},
             **shared,

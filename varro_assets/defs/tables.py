@@ -80,12 +80,13 @@ class SyncConfig(Config):
 
     def scope(self, selected: Sequence[str], options: TableOptions) -> Scope:
         """The scope of the sync."""
-        if self.periods is Periods.SELECTED and selected:
-            return Scope(only=tuple(selected))
+        only = tuple(selected) if self.periods is Periods.SELECTED and selected else None
         return Scope(
             full=self.periods is Periods.ALL,
             since=self.since,
+            only=only,
             within=tuple(selected) if self.periods is Periods.DUE_SELECTED else None,
+            # also where `only` says what is read: whether the table is complete then is for its own policy to say
             trailing=options.trailing,
             refresh=options.refresh,
         )
@@ -160,8 +161,7 @@ def _sync(
         if report.unsettled:
             context.log.warning(f"{table}: {len(report.unsettled)} periods did not come in: {report.unsettled[:10]}")
         if keys.summary(table) in context.selected_asset_keys:
-            metadata = _summary(sources, report) | {"seconds": round(time.monotonic() - began, 3)}
-            yield MaterializeResult(asset_key=keys.summary(table), metadata=metadata)
+            yield MaterializeResult(asset_key=keys.summary(table), metadata=_summary(sources, report, began))
         if chosen:
             # one that is filled anew from parquet is looked at whole
             refilled = config.periods is not Periods.SELECTED and not _fetches(context, table)
@@ -253,8 +253,8 @@ def _specs(entry: CatalogueEntry, places: Sequence[Place], settings: Settings) -
         AssetSpec(
             keys.summary(table),
             deps=[keys.fact(table)],
-            description=f"Summary of the last sync of {table}, {entry.text}. Materialise it alone to sync the"
-            " table: new periods, and what its refresh policy has read again.",
+            description=f"{entry.text} ({table}). Materialise it alone to sync the table: new periods, and what its"
+            " refresh policy has read again. Its events are the summaries of the table's syncs.",
             kinds={"postgres"},
             metadata={**metadata, "dagster/table_name": relation},
             freshness_policy=_fresh(entry),
@@ -306,27 +306,38 @@ def _fresh(entry: CatalogueEntry) -> FreshnessPolicy | None:
         return None
 
 
-def _summary(sources: Sources, report: SyncReport) -> dict[str, Any]:
+def _summary(sources: Sources, report: SyncReport, began: float) -> dict[str, Any]:
+    """Dagster shows it in this order: first what people read, last the long lists."""
     held = report.held
-    metadata: dict[str, Any] = {
+    revised = difference_metadata(differences.total(report.revisions.values()))
+    return {
+        "updated": report.updated or "not complete",
         "dagster/row_count": sum(part.rows for part in held.values()),
         "periods": len(held),
+        **_described(sources, report),
+        "document": MetadataValue.asset(keys.document(report.table)),
         "bytes": sum(part.bytes for part in held.values()),
-        "updated": report.updated or "not complete",
         "rows_fetched": report.rows_fetched,
         "rows_written": report.rows_written,
         "requests": report.requests,
+        "seconds": round(time.monotonic() - began, 3),
         **{f"periods_{outcome}": report.count(outcome) for outcome in Outcome},
         "periods_unsettled": len(report.unsettled),
+        # the rows of a new period are none of these
+        **{f"{name}_in_revised_periods": number for name, number in revised.items()},
         "settled": MetadataValue.json(_by_outcome(report)),
         "planned": MetadataValue.json(_by_reason(report)),
-        **difference_metadata(differences.total(report.revisions.values())),
-        "document": MetadataValue.asset(keys.document(report.table)),
     }
+
+
+def _described(sources: Sources, report: SyncReport) -> dict[str, Any]:
+    """What only the description tells; nothing without one."""
     info = sources.catalogue.tableinfo(report.table)
-    if info is not None:
-        metadata["dagster/column_schema"] = column_schema(info, facts.period_table(info, held))
-        published = period_codes.in_order(info.tids)
-        metadata["published periods"] = f"{published[0]} to {published[-1]}" if published else "none"
-        metadata["preview"] = MetadataValue.md(preview.preview(sources.store(report.table), info, held))
-    return metadata
+    if info is None:
+        return {}
+    published = period_codes.in_order(info.tids)
+    return {
+        "published periods": f"{published[0]} to {published[-1]}" if published else "none",
+        "preview": MetadataValue.md(preview.preview(sources.store(report.table), info, report.held)),
+        "dagster/column_schema": column_schema(info, facts.period_table(info, report.held)),
+    }

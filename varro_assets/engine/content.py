@@ -40,6 +40,8 @@ from varro_assets.errors import DamagedPartition
 
 _VERSION = b"varro-content-1"
 _DIGEST_BYTES = 32
+_ROT = (ValueError, IndexError)
+"""What damaged bytes raise that can still be parsed: text that is no UTF-8, lengths that do not fit each other."""
 
 
 class ContentHash:
@@ -96,11 +98,11 @@ def of_parquet(path: Path) -> str:
         with pq.ParquetFile(path) as file:
             names = file.schema_arrow.names[:-1]
         # read_dictionary: otherwise a period of 10 M rows would be 10 M strings per column
-        with pq.ParquetFile(path, read_dictionary=names) as file:
+        with pq.ParquetFile(path, read_dictionary=names, page_checksum_verification=True) as file:
             table = file.read()
-    except (OSError, pa.ArrowException) as error:
+        return of_table(table, str(path))
+    except (OSError, pa.ArrowException, *_ROT) as error:
         raise _damaged(str(path), str(error)) from error
-    return of_table(table, str(path))
 
 
 @dataclass

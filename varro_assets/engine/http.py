@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC
@@ -28,6 +29,7 @@ LONGEST_WAIT = 300.0
 """Seconds; a Retry-After beyond it is not waited out but reported."""
 USER_AGENT = "varro-assets/0.1"
 _LATER = "Try again later; if it lasts, look whether the service announces a closure."
+_OFFLINE = "Is this machine on the internet (DNS, proxy)? If it is, try again later."
 
 
 def host_of(url: str) -> str:
@@ -166,7 +168,8 @@ class Session:
             )
         except (requests.ConnectionError, requests.Timeout) as error:
             got = f"{type(error).__name__} from {url}: {_innermost(error)}"
-            raise SourceUnavailable(what, on=on, got=got, todo=_LATER) from error
+            todo = _OFFLINE if any(isinstance(one, socket.gaierror) for one in _causes(error)) else _LATER
+            raise SourceUnavailable(what, on=on, got=got, todo=todo) from error
         except requests.RequestException as error:
             got = f"{type(error).__name__} from {url}: {_innermost(error)}"
             raise ConfigurationError(what, on=on, got=got, todo="Check the address, and the proxy if any.") from error
@@ -191,7 +194,9 @@ class Session:
 
     def _report(self, state: tenacity.RetryCallState) -> None:
         if self._on_retry:
-            self._on_retry(f"{_error_of(state).problem} Trying again in {state.upcoming_sleep:.0f} s.")
+            seconds = state.upcoming_sleep
+            wait = f"in {seconds:.0f} s" if seconds >= 1 else "in less than a second"
+            self._on_retry(f"{_error_of(state).problem} Trying again {wait}.")
 
 
 def _error_of(state: tenacity.RetryCallState) -> SourceUnavailable:
@@ -216,7 +221,13 @@ def _retry_after(response: requests.Response) -> float | None:
         return None
 
 
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The error and what it came from, down to the first that happened."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
 def _innermost(error: BaseException) -> str:
-    while error.__cause__ or error.__context__:
-        error = error.__cause__ or error.__context__  # type: ignore[assignment]
-    return str(error) or type(error).__name__
+    *_, first = _causes(error)
+    return str(first) or type(first).__name__

@@ -115,7 +115,8 @@ def read_info(path: Path, dataset: str, period: str) -> PartitionInfo:
         footer = pq.read_metadata(path)
     except (OSError, pa.ArrowException) as error:
         raise damaged(path, f"no readable parquet file ({error})") from error
-    facts = {key.decode(): value.decode(errors="replace") for key, value in (footer.metadata or {}).items()}
+    said = (footer.metadata or {}).items()
+    facts = {key.decode(errors="replace"): value.decode(errors="replace") for key, value in said}
     if missing := [key for key in _REQUIRED if not facts.get(key) and key != "updated"]:
         raise damaged(path, f"its footer does not state {', '.join(missing)}")
     found = (facts["format"], facts["table"], facts["tid"], facts["rows"])

@@ -54,6 +54,7 @@ class Reason(StrEnum):
     SINCE = "since"
     REQUESTED = "requested"
     RESHAPED = "table changed shape"
+    DOUBTED = "not believed before"
 
 
 @dataclass(frozen=True)
@@ -70,10 +71,6 @@ class Read:
     read_at: datetime
     read_before: datetime | None = None
 
-    def again(self, updated: str, read_at: datetime) -> Read:
-        """What is known after the period was read once more."""
-        return Read(updated, read_at, self.read_before if updated == self.updated else self.read_at)
-
 
 @dataclass(frozen=True)
 class History:
@@ -84,17 +81,20 @@ class History:
         reads: held period -> its last read; a held one that is missing counts as never read.
         now: the present moment.
         small: whether all of the table fits one request.
+        doubted: held periods whose last answer, of which `reads` tells, was not believed. Asked for each time until one
+            is, they are the last in the rotation and take nobody's turn.
     """
 
     present: str = ""
     reads: Mapping[str, Read] = field(default_factory=dict)
     now: datetime = _NEVER
     small: bool = False
+    doubted: Collection[str] = ()
 
     def is_read(self, code: str) -> bool:
         """Whether the period was read of the present publication."""
         read = self.reads.get(code)
-        return read is not None and read.updated == self.present
+        return read is not None and read.updated == self.present and code not in self.doubted
 
     def unread_since(self, code: str) -> datetime | None:
         """When the period was last read of an earlier publication; None if it came in with the present one."""
@@ -102,6 +102,10 @@ class History:
         if read is None:
             return _NEVER
         return read.read_before if read.updated == self.present else read.read_at
+
+    def again(self, code: str, read_at: datetime) -> Read:
+        """What is known of a period after it was asked of the present publication (once more)."""
+        return Read(self.present, read_at, self.unread_since(code) if code in self.reads else None)
 
 
 @dataclass(frozen=True)
@@ -130,7 +134,8 @@ class Plan:
 class Scope:
     """What the caller asks of a plan; the default is what is due.
 
-    Due is what is new and what `refresh` says is to be read again and was not read of the present publication yet.
+    Due is what is new, what was not believed, and what `refresh` says is to be read again and was not read of the
+    present publication yet.
 
     Attributes:
         full: every published period, read already or not.
@@ -225,9 +230,11 @@ def _again(ordered: Sequence[str], held: Collection[str], scope: Scope, history:
         return {code: Reason.WHOLE for code in ordered if code in held}
     start = max(0, len(ordered) - window(ordered, scope))
     beyond = [code for code in ordered[:start] if code in held]
-    return dict.fromkeys(_rotation(beyond, history), Reason.ROTATION) | {
-        code: Reason.TRAILING for code in ordered[start:] if code in held
-    }
+    return (
+        {code: Reason.DOUBTED for code in ordered if code in held and code in history.doubted}
+        | dict.fromkeys(_rotation(beyond, history), Reason.ROTATION)
+        | {code: Reason.TRAILING for code in ordered[start:] if code in held}
+    )
 
 
 def _rotation(beyond: Sequence[str], history: History) -> list[str]:

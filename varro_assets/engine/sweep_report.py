@@ -16,6 +16,7 @@ from varro_assets.engine import periods
 from varro_assets.engine.sweeps import (
     DOCUMENT_STAGES,
     SYNC_STAGES,
+    Asked,
     EventKind,
     EventRecord,
     Failed,
@@ -32,15 +33,21 @@ from varro_assets.engine.sweeps import (
 from varro_assets.errors import InvalidPeriod
 
 NEW, REVISED, UNCHANGED, SHRUNK = "new", "revised", "unchanged", "shrunk"
+HELD = "held"
+"""The word of an event that only says what was there before: nobody read it again."""
 OUTCOMES = (NEW, REVISED, UNCHANGED, SHRUNK, "kept")
 _CAME_IN = {NEW, REVISED, UNCHANGED}
+_ENDED_BADLY = {RunState.FAILED, RunState.STOPPED}
 _SAID_NOTHING = "It ended without a word: its process is gone, or was never started."
 STOPPED = "It was stopped before its end."
 """The error of a run that somebody ended."""
-_TOO_SMALL = "It came back with far fewer rows than are held, twice; what is held was kept."
+TOO_SMALL = "It came back with far fewer rows than are held, twice; what is held was kept."
+"""The error of a period that shrank."""
 
 
-def report(sweep: str, runs: Iterable[RunRecord], events: Iterable[EventRecord]) -> SweepReport:
+def report(
+    sweep: str, runs: Iterable[RunRecord], events: Iterable[EventRecord], *, superseded: bool = False
+) -> SweepReport:
     """Judge one sweep.
 
     Args:
@@ -48,6 +55,8 @@ def report(sweep: str, runs: Iterable[RunRecord], events: Iterable[EventRecord])
         runs: all of it; at least one.
         events: of these runs. Periods are known by name only as far as events of periods, or lists in the summaries,
             are among them.
+        superseded: there was a poll after that of this sweep, so that what this one found due and did not ask for it
+            never will.
 
     Raises:
         ValueError: no run.
@@ -55,10 +64,10 @@ def report(sweep: str, runs: Iterable[RunRecord], events: Iterable[EventRecord])
     by_run: dict[str, list[EventRecord]] = {}
     for event in events:
         by_run.setdefault(event.run_id, []).append(event)
-    ordered = sorted(runs, key=lambda run: (run.created, run.run_id))
+    ordered = sorted(runs, key=lambda run: (run.created, run.run_id, run.table))
     if not ordered:
         raise ValueError(f"a sweep without a run: {sweep}")
-    tries = [_Try(run, by_run.get(run.run_id, [])) for run in ordered]
+    tries = [_Try(run, [e for e in by_run.get(run.run_id, []) if e.table in {"", run.table}]) for run in ordered]
     items = _items(tries)
     tables = {name: _table(name, items) for name in dict.fromkeys(run.table for run in ordered if run.table)}
     failures = _failures(items)
@@ -67,12 +76,12 @@ def report(sweep: str, runs: Iterable[RunRecord], events: Iterable[EventRecord])
     ends = [run.ended for run in ordered if run.ended is not None]
     return SweepReport(
         sweep=sweep,
-        status=_status(items, tables, poll),
+        status=_status(items, tables, awaits=bool(poll.get("due")) and not superseded),
         launcher=ordered[0].launcher,
         started=min(run.started or run.created for run in ordered),
         ended=None if open_ or not ends else max(ends),
-        runs=len(ordered),
-        retries=sum(len(item.tries) - 1 for item in items),
+        runs=len({run.run_id for run in ordered}),
+        retries=len({one.run.run_id for item in items for one in item.tries[1:]}),
         stages=_stages(items),
         tables=tables,
         failures=failures,
@@ -82,7 +91,7 @@ def report(sweep: str, runs: Iterable[RunRecord], events: Iterable[EventRecord])
 
 @dataclass
 class _Try:
-    """One run with its events."""
+    """One run with its events; of a run of several tables, what it did of one."""
 
     run: RunRecord
     events: Sequence[EventRecord]
@@ -98,24 +107,39 @@ class _Try:
         return next((event.figures for event in found if event is not None), {})
 
     @cached_property
-    def completed(self) -> frozenset[Target]:
-        """What it wrote to the end."""
-        if self.run.state is RunState.SUCCEEDED:
-            return self.run.targets
+    def state(self) -> RunState:
+        """That of the run; but what wrote all of it ended well, whatever else the run failed at."""
+        steps = {target.stage for target in self.run.targets}
+        whole = self.run.targets and self._written == self.run.targets and not steps & self._broken
+        return RunState.SUCCEEDED if whole and self.run.state in _ENDED_BADLY else self.run.state
+
+    @cached_property
+    def _written(self) -> frozenset[Target]:
         written = {target for target in self.run.targets if target.asset in self._whole}
         if any(target.stage is Stage.SUMMARY for target in written):
             written |= {target for target in self.run.targets if target.stage in SYNC_STAGES}
         return frozenset(written)
 
     @cached_property
+    def _broken(self) -> frozenset[Stage]:
+        """What the steps that failed were to do."""
+        return frozenset(stage for e in self.events if e.kind is EventKind.STEP_FAILED for stage in e.stages)
+
+    @cached_property
+    def completed(self) -> frozenset[Target]:
+        """What it wrote to the end."""
+        return self.run.targets if self.state is RunState.SUCCEEDED else self._written
+
+    @cached_property
     def failed(self) -> frozenset[Target]:
         """What it was at when it failed; what it never reached is not among it."""
-        if self.run.state not in {RunState.FAILED, RunState.STOPPED}:
+        if self.state not in _ENDED_BADLY:
             return frozenset()
         open_ = self.run.targets - self.completed
-        broken = {stage for e in self.events if e.kind is EventKind.STEP_FAILED for stage in e.stages}
-        if broken:
-            return frozenset(target for target in open_ if target.stage in broken) or open_
+        broken = frozenset(target for target in self.run.targets if target.stage in self._broken)
+        if self._broken:
+            # a step may also fail after it has written everything
+            return open_ & broken or open_ or broken
         # nobody says where: at the first that is missing
         synced = frozenset(target for target in open_ if target.stage in SYNC_STAGES)
         return synced or open_
@@ -184,12 +208,12 @@ class _Item:
 
     @property
     def unfinished(self) -> bool:
-        run = self.last.run
-        return not run.state.ended or (run.will_retry and run.state is RunState.FAILED and not self.mended)
+        state = self.last.state
+        return not state.ended or (self.last.run.will_retry and state is RunState.FAILED and not self.mended)
 
     @property
     def failed(self) -> bool:
-        return self.last.run.state in {RunState.FAILED, RunState.STOPPED} and not self.mended and not self.unfinished
+        return self.last.state in _ENDED_BADLY and not self.mended and not self.unfinished
 
 
 def _documents(run: RunRecord) -> set[Target]:
@@ -204,7 +228,7 @@ def _items(tries: Sequence[_Try]) -> list[_Item]:
         found.setdefault(key, _Item()).tries.append(one)
     whole: dict[str, float] = {}
     for one in tries:
-        if one.run.table and one.run.state is RunState.SUCCEEDED and one.updated:
+        if one.run.table and one.state is RunState.SUCCEEDED and one.updated:
             whole[one.run.table] = one.run.created
     for item in found.values():
         # what was cut differently at the next attempt is done too once the table is complete
@@ -251,7 +275,7 @@ def _merged(settled: Iterable[Mapping[str, str]]) -> dict[str, str]:
         for code, outcome in outcomes.items():
             if merged.get(code) not in {NEW, REVISED} or outcome in {NEW, REVISED}:
                 merged[code] = outcome
-    return {code: merged[code] for code in _in_order(merged)}
+    return {code: merged[code] for code in in_order(merged)}
 
 
 def _plans(tries: Sequence[_Try]) -> dict[str, list[str]]:
@@ -279,18 +303,19 @@ def _table_status(items: Sequence[_Item], counts: Mapping[str, int], rows_writte
 # -- the sweep -----------------------------------------------------------------------------------------------------
 
 
-def _status(items: Sequence[_Item], tables: Mapping[str, TableReport], poll: Mapping[str, Any]) -> SweepStatus:
+def _status(items: Sequence[_Item], tables: Mapping[str, TableReport], *, awaits: bool) -> SweepStatus:
+    """Of the sweep; ``awaits``: its poll found something due, the runs for which may still be asked for."""
     if any(item.unfinished for item in items):
         return SweepStatus.INCOMPLETE
     statuses = {table.status for table in tables.values()}
     others = [item for item in items if not item.last.run.table and not _only_polls(item)]
-    came_in = bool(statuses & {TableStatus.OK, TableStatus.PARTIAL}) or any(not item.failed for item in others)
+    came_in = bool(statuses & {TableStatus.OK, TableStatus.PARTIAL})
+    came_in = came_in or any(not item.failed or item.last.completed for item in others)
     if any(item.failed for item in items) or TableStatus.PARTIAL in statuses:
         return SweepStatus.PARTIAL if came_in else SweepStatus.FAILED
     if came_in:
         return SweepStatus.SUCCESS
-    # its runs are still to be asked for
-    return SweepStatus.INCOMPLETE if not tables and poll.get("due") else SweepStatus.NO_WORK
+    return SweepStatus.INCOMPLETE if not tables and awaits else SweepStatus.NO_WORK
 
 
 def _only_polls(item: _Item) -> bool:
@@ -329,7 +354,7 @@ def _broken(item: _Item) -> Iterable[Failed]:
     if not item.failed:
         return
     still = item.last.failed
-    one = next(one for one in item.tries if one.run.state in {RunState.FAILED, RunState.STOPPED})
+    one = next(one for one in item.tries if one.state in _ENDED_BADLY)
     at = next((e.at for e in one.events if e.kind in {EventKind.STEP_FAILED, EventKind.RUN_FAILED}), None)
     moment = at if at is not None else one.run.ended or one.run.created
     for target in sorted(still):
@@ -338,15 +363,23 @@ def _broken(item: _Item) -> Iterable[Failed]:
 
 
 def _missing(one: _Try, asset: str) -> list[str | None]:
-    """Periods of the asset that the run had planned and did not report."""
-    found: dict[EventKind, set[str]] = {}
-    for event in one.events:
-        if event.asset == asset and event.period is not None:
-            found.setdefault(event.kind, set()).add(event.period)
-    return [*_in_order(found.get(EventKind.PLANNED, set()) - found.get(EventKind.WRITTEN, set()))]
+    """Periods of the asset that the run was to bring in and did not; none where nobody knows which it was to.
+
+    Only a run of selected partitions is of the periods planned for it; the range of any other places it in the UI.
+    """
+    asked = Asked.of(one.run.wish)
+    if asked not in {Asked.SELECTED, Asked.DUE_SELECTED}:
+        return []
+    mine = [(e.period, e) for e in one.events if e.asset == asset and e.period is not None]
+    planned = {code for code, e in mine if e.kind is EventKind.PLANNED}
+    # what was selected was to be read again though it is held; of what was only due it may have been read before
+    unread = {HELD} if asked is Asked.SELECTED else set()
+    written = {code for code, e in mine if e.kind is EventKind.WRITTEN and e.figures.get("outcome") not in unread}
+    return [*in_order(planned - written)]
 
 
-def _in_order(codes: Iterable[str]) -> list[str]:
+def in_order(codes: Iterable[str]) -> list[str]:
+    """Periods, oldest first."""
     codes = list(codes)
     try:
         return periods.in_order(codes)
@@ -362,4 +395,4 @@ def _shrunk(item: _Item) -> Iterable[Failed]:
     for target in sorted(target for target in one.run.targets if target.stage is Stage.FETCH):
         for code in codes or [None]:
             moment = one.run.ended or one.run.created
-            yield Failed(target.asset, one.run.table, Stage.FETCH, code, _TOO_SMALL, one.run.run_id, moment, True)
+            yield Failed(target.asset, one.run.table, Stage.FETCH, code, TOO_SMALL, one.run.run_id, moment, True)

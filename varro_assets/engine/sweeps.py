@@ -34,6 +34,23 @@ DOCUMENT_STAGES = (Stage.LINKS, Stage.DOCUMENTS)
 """Another does these, after it."""
 
 
+class Asked(StrEnum):
+    """Which periods a sync was asked to read."""
+
+    SELECTED = "SELECTED"
+    """Exactly the partition keys of its run."""
+    DUE_SELECTED = "DUE_SELECTED"
+    """Those of them that are due."""
+    DUE = "DUE"
+    ALL = "ALL"
+
+    @classmethod
+    def of(cls, wish: Mapping[str, Any]) -> Asked:
+        """As the wish says; without a word, as in the UI, what is selected; a word nobody knows names no period."""
+        said = str(wish.get("periods") or cls.SELECTED).upper()
+        return cls(said) if said in cls.__members__ else cls.DUE
+
+
 class RunState(StrEnum):
     """Where a run stands."""
 
@@ -60,9 +77,9 @@ class SweepStatus(StrEnum):
     FAILED = "FAILED"
     """Nothing came in."""
     INCOMPLETE = "INCOMPLETE"
-    """Something is queued or under way, or died without a word."""
+    """Something is queued, under way or still to be asked for, or died without a word."""
     NO_WORK = "NO_WORK"
-    """Nothing was due."""
+    """Nothing was due, or what was due waited its turn after a failure, or other sweeps did it."""
 
 
 class TableStatus(StrEnum):
@@ -89,7 +106,7 @@ class Target:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One run as the orchestrator remembers it.
+    """One run as the orchestrator remembers it; of a run of several tables what it does of one, or of none.
 
     Attributes:
         sweep: id of what it belongs to.
@@ -97,7 +114,7 @@ class RunRecord:
         launcher: who launched it: ``command``, ``schedule``, ``sensor``, ``UI``, ``backfill``.
         created: seconds since 1970; so are the next three.
         touched: when anything of it last changed.
-        table: it writes; empty for a run of what tables share.
+        table: it writes; empty for what tables share. A run of several has a record for each.
         segment: the stretch of periods it reads, where a table's work is cut into several runs.
         updated: the publication that made the table due.
         wish: config of the sync that is not the default, such as ``{"since": "2020"}``.
@@ -141,6 +158,7 @@ class EventRecord:
     Attributes:
         at: seconds since 1970.
         asset: written or planned.
+        table: that this is about; empty if it is about none, or the whole run.
         period: of the asset; None for all of it.
         stages: of a failed step: what it was to do; empty if nobody knows.
         figures: numbers and lists that came with it.
@@ -155,6 +173,7 @@ class EventRecord:
     stages: frozenset[Stage] = frozenset()
     figures: Mapping[str, Any] = field(default_factory=dict)
     text: str = ""
+    table: str = ""
 
 
 @dataclass(frozen=True)
@@ -163,7 +182,7 @@ class Failed:
 
     Attributes:
         table: empty for what tables share.
-        period: None where the whole asset failed.
+        period: None where the whole asset failed, or nobody knows at which it did.
         shrank: nothing broke: the period came back too small to be believed, and what was held is kept.
     """
 
@@ -195,7 +214,9 @@ class TableReport:
         outcomes: period -> outcome, where it is known by name.
         counts: outcome -> periods.
         planned: reason -> periods that were fetched for it, where that is known.
+        requests: of its syncs that ended well, each attempt of a request counted; a run that failed leaves no figure.
         updated: of the publication that is held completely; empty if none is.
+        seconds: of its runs, all that they did beside it included.
         wish: of the run that failed last, else of the last.
         failed_stages: those in which something failed.
         runs: their ids, oldest first.
@@ -231,7 +252,7 @@ class SweepReport:
         retries: runs that were tried again, in whatever way.
         tables: id -> report, in the order begun.
         failures: the first of each asset and period that nothing mended.
-        poll: what the poll said of itself.
+        poll: what the poll said of itself; empty where it was no run, as that of ``varro sync`` is none.
     """
 
     sweep: str
@@ -263,8 +284,31 @@ class SweepReport:
 
     @property
     def requests(self) -> int:
-        """Requests for tables, those of failed runs left out."""
-        return sum(table.requests for table in self.tables.values())
+        """Requests of its tables' syncs that ended well, and of its poll as far as that tells.
+
+        What a command asks for outside its runs, the catalogue and descriptions, is told by the command alone.
+        """
+        return sum(table.requests for table in self.tables.values()) + self._polled("requests")
+
+    @property
+    def awaited(self) -> int:
+        """Tables that its poll found due, where no run of the sweep followed."""
+        return 0 if self.tables else self._polled("due")
+
+    @property
+    def idle(self) -> bool:
+        """Whether it had no work: it looked for some, and at most brought up to date what tables share, unasked.
+
+        Pages follow a sync by themselves, often under the name of the next poll; they must not hide the sync.
+        """
+        if self.status in {SweepStatus.FAILED, SweepStatus.PARTIAL}:
+            return False
+        by_itself = self.launcher in {"schedule", "sensor"} and set(self.stages) <= {Stage.POLL, Stage.SHARED}
+        return self.status is SweepStatus.NO_WORK or by_itself or set(self.stages) == {Stage.POLL}
+
+    def _polled(self, name: str) -> int:
+        value = self.poll.get(name)
+        return int(value) if isinstance(value, int | float) else 0
 
     def count(self, status: TableStatus) -> int:
         """Tables that fared so."""

@@ -50,14 +50,14 @@ class Server(ThreadingHTTPServer):
         log: RequestLog,
         publish: Callable[[Fault], None],
     ) -> None:
-        super().__init__(address, _Handler)
+        self._open: set[socket.socket] = set()
+        super().__init__(address, _Handler)  # closes itself when the port is taken
         self.backends = backends
         self.control = control
         self.faults = faults
         self.log = log
         self.publish = publish
         self.stopping = Event()
-        self._open: set[socket.socket] = set()
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         """Serve one connection, which may carry many requests."""

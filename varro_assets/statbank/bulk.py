@@ -23,7 +23,7 @@ from varro_assets.engine.partitions import Origin, PartitionInfo, Staging
 from varro_assets.engine.periods import file_stem
 from varro_assets.errors import UnexpectedResponse
 from varro_assets.statbank.bulk_blocks import BlockParser
-from varro_assets.statbank.bulk_lines import header_and_blocks
+from varro_assets.statbank.bulk_lines import DESCRIBED_ANEW, header_and_blocks
 from varro_assets.statbank.bulk_runs import PeriodRows, Runs
 from varro_assets.statbank.models import TIME_COLUMN as TIME
 from varro_assets.statbank.models import VALUE_COLUMN as VALUE
@@ -157,7 +157,7 @@ def _check_header(header: str, extract: Extract) -> None:
             "read the header of",
             on=extract.label,
             got=f"{header[:500]!r}, expected {';'.join(extract.columns)!r}",
-            todo="Refresh the table's metadata and try again.",
+            todo=DESCRIBED_ANEW,
         )
 
 

@@ -30,6 +30,8 @@ _BOM = b"\xef\xbb\xbf"
 MAX_LINE = 1 << 20
 _MAX_ERROR_BODY = 1 << 16
 _AGAIN = "Nothing was replaced; try again later."
+DESCRIBED_ANEW = "Nothing was replaced. The next sync reads the table's description anew; if it fails again, report it."
+"""What to do when an answer does not fit the description by which it was asked for."""
 
 
 def header_and_blocks(
@@ -128,7 +130,7 @@ def _refusal(body: bytes, on: str) -> VarroError:
         "fetch data of",
         on=on,
         got=f"{code}: {message}",
-        todo="Refresh the table's metadata and try again.",
+        todo=DESCRIBED_ANEW,
         code=code,
     )
 

@@ -44,7 +44,8 @@ class HeldPeriod:
 
     Attributes:
         rows, content_hash, shape_hash, updated: as in the file it was loaded from.
-        fetched_at: when it was loaded, ISO 8601 in UTC, which is no earlier than it was fetched.
+        fetched_at: when it was loaded, ISO 8601 in UTC, which is no earlier than it was fetched; no plan that a run is
+            to share may rest on it.
     """
 
     rows: int

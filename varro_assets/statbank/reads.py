@@ -2,22 +2,26 @@
 
 What belongs here: the rows of `meta.period_read`. What follows from them for a plan is `table_plan`'s business. A read
 is recorded after the file is in place; a crash in between is told by the content, which then is not what was recorded.
+An answer that was not believed is recorded too, without content.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from psycopg2.extras import execute_values
 
 from varro_assets.engine import postgres
-from varro_assets.engine.partitions import PartitionInfo
 from varro_assets.engine.planning import Read
 from varro_assets.engine.postgres import Connection
 from varro_assets.statbank.holding import Held
+from varro_assets.statbank.models import TableInfo
 
+DOUBTED = ""
+"""The content that is recorded of an answer that was not believed."""
+_NO_MOMENT = datetime.min.replace(tzinfo=UTC)
 _PAGE = 1000
 
 
@@ -27,11 +31,16 @@ class Recorded:
 
     Attributes:
         read: of which publication, when.
-        content_hash: of what was found, and was put in place or stood there already.
+        content_hash: of what was found, and was put in place or stood there already; empty if it was not believed.
     """
 
     read: Read
     content_hash: str
+
+    @property
+    def doubted(self) -> bool:
+        """Whether what came was not believed, and what was held before is held still."""
+        return self.content_hash == DOUBTED
 
 
 _READS = """
@@ -56,21 +65,18 @@ def reads(connection: Connection, tables: Collection[str]) -> dict[str, dict[str
     return found
 
 
-def record(
-    connection: Connection, table: str, updated: str, found: Iterable[tuple[PartitionInfo, datetime, Read | None]]
-) -> None:
-    """Note that periods were read of a publication.
+def record(connection: Connection, table: str, found: Mapping[str, Recorded]) -> None:
+    """Note the last read of periods.
 
     Args:
         connection: of the lock's holder.
         table: id.
-        updated: the publication.
-        found: what is held of each period now, when it was asked for, and its read before this one (None: it came in).
+        found: period -> its read.
     """
-    rows = []
-    for part, read_at, before in found:
-        read = before.again(updated, read_at) if before else Read(updated, read_at)
-        rows.append((table, part.period, updated, read.read_at, read.read_before, part.content_hash))
+    rows = [
+        (table, code, row.read.updated, row.read.read_at, row.read.read_before, row.content_hash)
+        for code, row in found.items()
+    ]
     if not rows:
         return
     with postgres.transaction(connection, "record the reading of periods of", on=table) as cursor:
@@ -81,6 +87,39 @@ def forget(connection: Connection, table: str, codes: Collection[str]) -> None:
     """Take out periods that are no longer published: nobody watches them, so one that comes back is read again."""
     with postgres.transaction(connection, "forget the reading of periods of", on=table) as cursor:
         cursor.execute("DELETE FROM meta.period_read WHERE table_id = %s AND tid_code = ANY(%s)", (table, list(codes)))
+
+
+def record_known(
+    connection: Connection,
+    info: TableInfo,
+    held: Mapping[str, Held],
+    recorded: Mapping[str, Recorded],
+    known: Mapping[str, Read],
+) -> None:
+    """Note what is known from files and manifest of periods without a record: who plans without these plans the same.
+
+    Args:
+        connection: of the lock's holder.
+        info: the table's description.
+        held: its files.
+        recorded: what is recorded of it.
+        known: what is known of the reading of its periods.
+    """
+    lacking = [code for code in unrecorded(info.tids, held, recorded) if code in known]
+    found = {code: Recorded(known[code], held[code].content_hash) for code in lacking}
+    # what no footer dates cannot be noted; it is read before everything else
+    record(connection, info.id, {code: row for code, row in found.items() if row.read.read_at > _NO_MOMENT})
+
+
+def unrecorded(published: Iterable[str], held: Mapping[str, Held], recorded: Mapping[str, Recorded]) -> list[str]:
+    """The held, published periods that have no record, or one that is of other content than is held.
+
+    Files and manifest must say when these were read, and only who has the files can ask them.
+    """
+    found = ((code, recorded.get(code)) for code in published if code in held)
+    return [
+        code for code, row in found if row is None or not (row.doubted or row.content_hash == held[code].content_hash)
+    ]
 
 
 def is_of(recorded: Recorded | None, held: Held | None, updated: str) -> bool:
@@ -95,5 +134,5 @@ def moment(text: str) -> datetime:
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
-        return datetime.min.replace(tzinfo=UTC)
+        return _NO_MOMENT
     return found if found.tzinfo else found.replace(tzinfo=UTC)

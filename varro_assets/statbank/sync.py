@@ -7,8 +7,9 @@ fetch is `table_plan`'s, how is `reading`'s, into Postgres is `loading`'s.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -257,7 +258,9 @@ class _Sync:
         """
         held = self._held()
         table = facts.period_table(info, held)
-        self._standing = standing(info, held, state, self._recorded(), clock.now())
+        recorded = self._recorded()
+        self._standing = standing(info, held, state, recorded, clock.now())
+        reads.record_known(self.tables.connection, info, held, recorded, self._standing.past.reads)
         plan = self._standing.plan(scope)
         self.report.plan = plan
         self.observer.planned(plan, info)
@@ -301,7 +304,7 @@ class _Sync:
                 self._doubt(shrunk, held, plan)
         return after, raw
 
-    def _doubt(self, shrunk: Iterable[str], held: Mapping[str, PartitionInfo], plan: Plan) -> None:
+    def _doubt(self, shrunk: Collection[str], held: Mapping[str, PartitionInfo], plan: Plan) -> None:
         """Report periods that are not replaced because they shrank."""
         table = self.report.table
         for code in shrunk:
@@ -311,6 +314,7 @@ class _Sync:
             )
             self.report.settle(code, Outcome.SHRUNK, held[code])
             self._settled.append(code)
+        self._record({code: (clock.now(), reads.DOUBTED) for code in shrunk})
 
     # -- putting in place ------------------------------------------------------------------------------------------
 
@@ -322,7 +326,7 @@ class _Sync:
         self.report.revisions |= self.ledger.note((Change(held.get(code), fresh[code]) for code in fresh), known)
         promoted = self.store.promote_all(fresh.values())
         now |= {part.period: part for part in promoted}
-        self._record(staged, now)
+        self._record({code: (moment(part.fetched_at), now[code].content_hash) for code, part in staged.items()})
         for code in staged:
             self.report.settle(code, judging.outcome(self._before.get(code), now[code]), now[code])
             self._settled.append(code)
@@ -334,12 +338,12 @@ class _Sync:
         full = self.report.plan is not None and self.report.plan.fetch.get(new.period) is Reason.FULL
         return not full or judging.intact(old)
 
-    def _record(self, staged: Mapping[str, PartitionInfo], now: Mapping[str, PartitionInfo]) -> None:
-        """Note that these periods were read, so that nobody reads them again of the same publication."""
-        if self._standing is not None and staged:
-            before, updated = self._standing.past.reads, self._standing.info.updated
-            found = [(now[code], moment(part.fetched_at), before.get(code)) for code, part in staged.items()]
-            reads.record(self.tables.connection, self.report.table, updated, found)
+    def _record(self, found: Mapping[str, tuple[datetime, str]]) -> None:
+        """Note when these periods were asked for and what was found: nobody reads them again of this publication."""
+        if self._standing is not None:
+            again = self._standing.past.again
+            answers = {code: Recorded(again(code, asked_at), content) for code, (asked_at, content) in found.items()}
+            reads.record(self.tables.connection, self.report.table, answers)
 
     def _complete(self, info: TableInfo, raw: Mapping[str, Any], scope: Scope) -> None:
         """Load what is not loaded, and state what the folder and the warehouse now are copies of."""

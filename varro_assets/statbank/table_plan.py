@@ -17,7 +17,7 @@ from varro_assets.statbank.fetching import BatchSize
 from varro_assets.statbank.holding import Held
 from varro_assets.statbank.manifest import Manifest
 from varro_assets.statbank.models import TableInfo
-from varro_assets.statbank.reads import Recorded, is_of, moment
+from varro_assets.statbank.reads import Recorded, is_of, moment, unrecorded
 
 
 @dataclass(frozen=True)
@@ -118,17 +118,18 @@ def _history(
     publication that the manifest vouches for. Where the file is younger than the manifest, or of other content than was
     recorded (a crash before the record), its own publication counts.
     """
-    known = {}
+    known, lacking = {}, set(unrecorded(usable, usable, recorded))
     for code, part in usable.items():
         record = recorded.get(code)
-        if record and record.content_hash == part.content_hash:
+        if record and code not in lacking:
             known[code] = record.read
             continue
         fetched = moment(part.fetched_at)
         # of the very second of the manifest's own the file knows as well as the manifest, or better
         vouched = state is not None and code in state.info.tids and fetched < moment(state.completed_at)
         known[code] = Read(state.info.updated if state and vouched and not record else part.updated, fetched)
-    return History(info.updated, known, now, fits_one_request(info, usable))
+    doubted = {code for code in usable if code in recorded and recorded[code].doubted}
+    return History(info.updated, known, now, fits_one_request(info, usable), doubted)
 
 
 def fits_one_request(info: TableInfo, usable: Mapping[str, Held]) -> bool:

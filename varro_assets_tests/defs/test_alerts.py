@@ -129,7 +129,7 @@ def test_a_failure_is_told_once_in_its_own_words(make_hook: Callable[..., Hook],
     url = f"{UI}/runs/{run.run_id}"
     assert hook.bodies == [
         {
-            "text": f"KORN2, 2020H1...2024H2 failed: {error}\n{url}",
+            "text": f"KORN2 (2020H1...2024H2) failed: {error}\n{url}",
             "table": "KORN2",
             "run_id": run.run_id,
             "error": str(error),
@@ -139,6 +139,32 @@ def test_a_failure_is_told_once_in_its_own_words(make_hook: Callable[..., Hook],
     ]
     assert "No failure" in hook.tick()
     assert len(hook.bodies) == 1
+
+
+@pytest.mark.parametrize(
+    ("periods", "told"),
+    [
+        ("DUE", "whole table"),
+        ("ALL", "whole table"),
+        ("DUE_SELECTED", "2023K1...2025K4"),
+        ("SELECTED", "2023K1...2025K4"),
+        ("", "2023K1...2025K4"),  # launched in the UI without config
+    ],
+)
+@pytest.mark.parametrize("named", [keys.SEGMENT_TAG, None], ids=["as runs were tagged before", "a command's"])
+def test_the_range_is_told_only_of_a_run_that_reads_nothing_beyond_it(
+    make_hook: Callable[..., Hook], instance: DagsterInstance, periods: str, told: str, named: str | None
+) -> None:
+    hook = make_hook()
+    tags = {keys.TABLE_TAG: "FOLK1A", keys.RANGE_START: "2023K1", keys.RANGE_END: "2025K4"}
+    tags |= {named: "2023K1...2025K4"} if named else {}
+    config = {"ops": {"sync_folk1a": {"config": {"periods": periods}}}} if periods else {}
+    run = create_run_for_test(instance, tags=tags | {WILL_RETRY_TAG: "false"}, run_config=config)
+    instance.report_run_failed(run, "The disk is full.")
+    hook.tick()
+    (body,) = hook.bodies
+    assert body["periods"] == told
+    assert body["text"].startswith(f"FOLK1A ({told}) failed: The disk is full.")
 
 
 @pytest.mark.slow

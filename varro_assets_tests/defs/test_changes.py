@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from dagster import DagsterRunStatus, RunsFilter, build_sensor_context
@@ -13,7 +14,8 @@ from varro_assets.defs.unattended import changes, dead_runs, polling
 from varro_assets.defs.unattended.dead_runs import launch_lock
 from varro_assets.engine import locks
 from varro_assets.settings import Settings
-from varro_assets.statbank import catalog
+from varro_assets.statbank import catalog, fetching
+from varro_assets.statbank.sweeps.due import State
 from varro_assets_tests.defs.daemon import Daemon
 from varro_assets_tests.oracle import World, slowly
 
@@ -80,7 +82,7 @@ def test_segments_are_what_is_due_and_one_failure_is_repaired_alone(
     lab.simulator.faults.clear()
     lab.simulator.forget_requests()
     assert held.tick() == []
-    assert "1 table is due: 1 wait after a failure" in held.skipped
+    assert "1 table is due: 1 waits after a failure and is tried again at" in held.skipped
     assert f"({TABLE}: " in held.skipped
     time_goes(timedelta(minutes=6))
     (again,) = held.tick()
@@ -88,6 +90,44 @@ def test_segments_are_what_is_due_and_one_failure_is_repaired_alone(
     assert held.execute(again).success
     held.settle()
     assert lab.asked() == [["2025H1"]], "only what was not yet read of this publication is read again"
+    world.check(TABLE)
+
+
+@pytest.mark.slow  # five runs
+def test_after_a_lost_warehouse_no_run_is_asked_for_in_vain(
+    daemon: Daemon, time_goes: Callable[[timedelta], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Filled from the files it does not know when these were read; only a run does, which looks into them."""
+    lab, world = daemon.lab, World(daemon.lab.simulator, daemon.lab.sources)
+    daemon.follow(TABLE, more=f'[table.{TABLE}]\nrefresh = "trailing"\ntrailing = 1\n')
+    real = fetching._fetch_batch
+
+    def slow(*arguments: Any, **options: Any) -> Any:
+        time_goes(timedelta(seconds=10))
+        return real(*arguments, **options)
+
+    # a first load of several requests, as at the real publisher: the newest is read first
+    monkeypatch.setattr(fetching, "_fetch_batch", slow)
+    monkeypatch.setattr(fetching, "TARGET_BYTES", 1)
+    daemon.poll()
+    daemon.settle()
+    world.query(f"DROP TABLE fact.{TABLE.lower()}")
+    world.query("TRUNCATE meta.period_read, meta.period_load, meta.table_sync")
+    time_goes(timedelta(hours=1))  # the first load is to the new database an attempt in vain
+    daemon.settle()
+    assert world.state(TABLE) is State.CURRENT
+    for new, turn, runs in (("2025H1", ["2024H2"], 1), ("2025H2", ["2019H1", "2019H2"], 2)):
+        time_goes(timedelta(days=7))
+        lab.simulator.universe.publish_period(TABLE, new)
+        daemon.poll()
+        lab.simulator.forget_requests()
+        before = len(daemon.launched)
+        daemon.settle()
+        asked = [request for request in daemon.launched[before:] if keys.TABLE_TAG in request.tags]
+        # one that finds out by itself, and then one for each stretch
+        assert [request.tags[keys.ATTEMPT_TAG] for request in asked] == ["1"] * runs
+        assert sorted(code for batch in lab.asked() for code in batch) == [*turn, new]
+        assert world.state(TABLE) is State.CURRENT
     world.check(TABLE)
 
 

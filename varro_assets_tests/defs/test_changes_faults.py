@@ -116,9 +116,19 @@ def test_a_clock_set_back_does_not_take_the_wait_away(held: Daemon, time_goes: T
     (request,) = held.tick()
     held.lab.instance.report_run_failed(held.begin(request))
     assert held.tick() == []
-    assert "1 wait after a failure" in held.skipped
+    assert "1 waits after a failure and is tried again at" in held.skipped
     time_goes(timedelta(minutes=6))
     assert tables(held.tick()) == [TABLE]
+
+
+def test_a_tick_says_that_it_requests_the_shared_documents(held: Daemon, capfd: pytest.CaptureFixture[str]) -> None:
+    """ "Nothing is due" and then a run, which Dagster tells in the next line, would be a riddle."""
+    for run in held.lab.instance.get_runs():
+        held.lab.instance.delete_run(run.run_id)  # the one that wrote them
+    (shared,) = held.tick()
+    assert shared.asset_selection == [keys.SUBJECTS]
+    said = capfd.readouterr().err
+    assert "No table is due. Subject pages and other shared documents are brought up to date (1 run)." in said
 
 
 def test_a_table_that_fails_for_ever_waits_longer_and_longer(held: Daemon, time_goes: TimeGoes) -> None:

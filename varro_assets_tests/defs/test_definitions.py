@@ -15,6 +15,8 @@ from dagster import AssetKey, AssetSpec, Definitions, DynamicPartitionsDefinitio
 from pydantic import SecretStr
 
 from varro_assets.defs import graph, keys
+from varro_assets.dimensions.classifications.published import PublishedRow
+from varro_assets.dimensions.classifications.store import Classification, ClassificationStore
 from varro_assets.settings import Settings
 from varro_assets.simulator import Simulator, Universe
 from varro_assets.statbank import catalog
@@ -133,6 +135,35 @@ def test_dimensions_that_are_held_are_in_the_graph_with_their_layers(demo: Setti
         "context/subjects"
     }
     _say_what_they_are(_specs(definitions))
+
+
+@pytest.mark.usefixtures("offline")
+def test_a_description_begins_with_the_title(demo: Settings, tmp_path: Path) -> None:
+    """A list of assets cuts it after some forty characters."""
+    title = "Amter og kommuner, v1:1970-2006"
+    settings = _home(tmp_path).model_copy(update={"data_dir": tmp_path / "data"})
+    shutil.copytree(demo.data_dir, settings.data_dir)
+    rows = [PublishedRow(1, 1, "015", 1, "Københavns amt")]
+    held = Classification("amt_kom", title, rows, None, "", "", "https://x.dk", "")
+    ClassificationStore(settings.classifications_dir).write(held)
+    (settings.classifications_dir / "nuts").mkdir()
+    (settings.classifications_dir / "nuts" / "table_da.parquet").write_bytes(b"damaged")
+
+    specs = _specs(graph.definitions(settings))
+
+    for name in ("classification", "dim", "context/dim"):
+        assert (specs[f"{name}/amt_kom"].description or "").startswith(f"{title}. ")
+        # what cannot be read is for those to tell who need it
+        assert "nuts" in (specs[f"{name}/nuts"].description or "")
+    for table in DEMO_TABLES:
+        text = specs[f"fact/{table.lower()}"].description.split(" by ")[0]  # type: ignore[union-attr]
+        for name in (
+            f"statbank/{table}",
+            f"table/{table}",
+            f"dimension_links/{table}",
+            f"context/fact/{table.lower()}",
+        ):
+            assert (specs[name].description or "").startswith(text), name
 
 
 def test_every_asset_says_what_it_is(demo: Settings) -> None:

@@ -13,11 +13,15 @@ from pydantic import SecretStr
 
 from varro_assets.defs import keys
 from varro_assets.defs.events import DATA_VERSION_TAG, PartitionEvents, register_periods
+from varro_assets.defs.tables import Periods, SyncConfig
 from varro_assets.defs.unattended import dead_runs
 from varro_assets.engine import locks
+from varro_assets.engine.planning import Refresh
 from varro_assets.engine.server.provision import OWNER
 from varro_assets.engine.server.server import Endpoint
-from varro_assets.statbank import sync
+from varro_assets.follow import TableOptions
+from varro_assets.statbank import catalog, fetching, sync
+from varro_assets.statbank.sweeps.due import State
 from varro_assets_tests.defs.conftest import DUE, Lab
 from varro_assets_tests.defs.daemon import Daemon
 
@@ -103,6 +107,39 @@ def test_a_range_fetches_its_keys(lab: Lab) -> None:
 
     assert sorted(code for batch in lab.asked() for code in batch) == wanted
     assert sorted(lab.outcomes(lab.fact, result)) == wanted
+
+
+def test_whether_selected_keys_complete_a_table_is_for_its_own_policy_to_say(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Daemon(lab).follow(lab.table, more=f'[table.{lab.table}]\nrefresh = "full"\n')
+    lab.synced()
+    monkeypatch.setattr(fetching, "TARGET_BYTES", 1)  # by default such a table would not be read whole
+    # the newest six and the longest unread of the others: all that would be due by default
+    selected = lab.periods[-7:]
+    lab.query(
+        f"UPDATE meta.period_read SET read_at = read_at - interval '1 h' WHERE tid_code = '{selected[0]}' RETURNING 1"
+    )
+    lab.simulator.universe.revise(lab.table, lab.periods[0])
+    catalog.poll(lab.sources.client, lab.sources.catalogue)
+
+    lab.good(selected[0], selected[-1])
+
+    assert sorted(code for batch in lab.asked() for code in batch) == selected
+    assert Daemon(lab).state() is State.CHANGED
+
+    lab.good(config={"periods": "DUE"})
+
+    assert sorted(code for batch in lab.asked() for code in batch) == lab.periods
+    assert Daemon(lab).state() is State.CURRENT
+
+
+@pytest.mark.parametrize("periods", list(Periods))
+def test_every_scope_carries_the_policy_of_the_table(periods: Periods) -> None:
+    options = TableOptions(trailing=3, refresh=Refresh.FULL)
+    scope = SyncConfig(periods=periods).scope(["2024"], options)
+    assert (scope.trailing, scope.refresh) == (3, Refresh.FULL)
+    assert scope.only == (("2024",) if periods is Periods.SELECTED else None)
 
 
 def test_only_what_changed_is_reported_beyond_the_range(lab: Lab) -> None:

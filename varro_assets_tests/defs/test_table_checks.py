@@ -227,3 +227,7 @@ def test_the_summary_shows_numbers_rows_with_labels_and_the_document(synced: Lab
     label = synced.simulator.universe.table(synced.table).dimensions[0].codes[0].text("da")
     assert label in metadata["preview"].value
     assert len(str({name: value.value for name, value in metadata.items()})) < 8_000
+    # Dagster shows them in this order: the long lists come last
+    assert list(metadata)[-2:] == ["settled", "planned"]
+    assert next(iter(metadata)) == "updated"
+    assert {"published periods", "preview"} <= {*list(metadata)[:6]}

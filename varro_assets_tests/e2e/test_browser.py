@@ -114,7 +114,7 @@ def test_the_facts_page_describes_the_columns(browser: Browser) -> None:
 
 
 def test_the_summary_tells_what_the_last_sync_did(browser: Browser) -> None:
-    text = browser.look("/assets/table/FOLK1A?view=overview", "Summary of the last sync of FOLK1A", "253,582")
+    text = browser.look("/assets/table/FOLK1A?view=overview", "(FOLK1A). Materialise it alone to sync", "253,582")
     assert "periods_new" in text
     assert "2022K1 to 2025K3" in text
 

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from varro_assets.settings import Settings
+
 PROJECT = Path(__file__).parent.parent.parent
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 SERVICES = {"varro up", "make up", "varro --demo up"}
@@ -54,6 +56,13 @@ def test_every_file_the_readme_names_is_there() -> None:
     ):
         assert name in README
         assert (PROJECT / name).exists(), name
+
+
+@pytest.mark.parametrize("name", ["docs/operating.md", ".env.example"])
+def test_every_setting_is_told(name: str) -> None:
+    inner = {"HOME", "VARRO_RELOAD_URL"}  # the folder itself; what `varro up` sets
+    told = set(re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b", (PROJECT / name).read_text(encoding="utf-8")))
+    assert {field.upper() for field in Settings.model_fields} - inner <= told
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,9 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from varro_assets.engine import content
 from varro_assets.engine.planning import Scope
+from varro_assets.engine.revisions.ledger import BEGUN
 from varro_assets.statbank import manifest
-from varro_assets.statbank.proof.health import Finding, Remedy, table_findings
+from varro_assets.statbank.proof.health import Finding, Remedy, damage, table_findings
 from varro_assets.statbank.sync import load_table
 from varro_assets_tests.conftest import Recorder
 from varro_assets_tests.oracle import World
@@ -186,7 +189,7 @@ def test_a_damaged_kept_period_cannot_be_mended_and_is_said_to_be_so(world: Worl
     world.sync(TABLE)
     _cut(world)
     (finding,) = _findings(world)
-    assert finding.remedy is Remedy.NONE
+    assert finding.remedy is Remedy.BACKUP
     assert "2022.parquet" in finding.what
     assert "no longer published" in finding.what
 
@@ -196,3 +199,146 @@ def test_nothing_is_written_by_looking(world: World) -> None:
     files, versions = world.files(TABLE), world.versions(TABLE)
     _findings(world, deep=True)
     assert (world.files(TABLE), world.versions(TABLE)) == (files, versions)
+
+
+def _entry(world: World) -> Path:
+    (path,) = (world.sources.revisions_dir / TABLE).glob("2022/*.parquet")
+    return path
+
+
+def _register(world: World) -> Path:
+    return world.sources.revisions_dir / TABLE / BEGUN
+
+
+def _rewrite(path: Path, change: Callable[[pa.Table], pa.Table]) -> None:
+    """Let an entry hold other cells, so that it reads well and has the footer it had."""
+    facts, cells = pq.read_metadata(path).metadata, change(pq.read_table(path)).replace_schema_metadata()
+    with pq.ParquetWriter(path, cells.schema, store_schema=False) as writer:
+        writer.write_table(cells)
+        writer.add_key_value_metadata(facts)
+
+
+LOSSES: dict[str, tuple[Callable[[World], Path], Callable[[Path], object], str, bool]] = {
+    "an entry that was cut": (_entry, lambda path: path.write_bytes(path.read_bytes()[:100]), "2022/", False),
+    "an entry that is gone": (_entry, Path.unlink, "entries of its ledger are gone (2022/", False),
+    "rotten cells": (
+        _entry,
+        lambda path: path.write_bytes(path.read_bytes()[:8] + bytes(20) + path.read_bytes()[28:]),
+        "2022/",
+        True,
+    ),
+    "a cell too few": (
+        _entry,
+        lambda path: _rewrite(path, lambda cells: cells.slice(1)),
+        "other cells than it states",
+        True,
+    ),
+    "no register": (_register, Path.unlink, "ledger.json: it is gone", False),
+    "a damaged register": (_register, lambda path: path.write_text("{", encoding="utf-8"), "ledger.json", False),
+}
+
+
+@pytest.mark.parametrize(("which", "break_it", "what", "deep"), LOSSES.values(), ids=LOSSES.keys())
+def test_what_only_a_backup_has_is_said_to_be_so(
+    world: World, which: Callable[[World], Path], break_it: Callable[[Path], object], what: str, deep: bool
+) -> None:
+    world.sync(TABLE)
+    world.universe.revise(TABLE, tid="2022")
+    world.sync(TABLE)
+    assert _findings(world, deep=True) == []
+    path = which(world)
+    body = path.read_bytes()
+    break_it(path)
+    if deep:
+        assert _findings(world) == []
+    (finding,) = _findings(world, deep=deep)
+    assert finding.remedy is Remedy.BACKUP
+    assert what in finding.what
+    path.write_bytes(body)
+    assert _findings(world, deep=True) == []
+
+
+def test_a_whole_content_kept_is_proved_by_its_hash(world: World) -> None:
+    world.sync(TABLE)
+    world.universe.change_dimensions(TABLE)
+    world.sync(TABLE)
+    assert _findings(world, deep=True) == []
+    path = _entry(world)
+    assert pq.read_table(path).column("change").unique().to_pylist() == ["removed"]
+    _rewrite(path, lambda cells: cells.set_column(cells.num_columns - 3, "old", pa.array([1.0] * cells.num_rows)))
+    assert _findings(world) == []
+    assert [finding.remedy for finding in _findings(world, deep=True)] == [Remedy.BACKUP]
+
+
+def test_a_loss_that_a_sync_has_noted_is_only_good_to_know(world: World) -> None:
+    world.sync(TABLE)
+    world.universe.revise(TABLE, tid="2022")
+    world.sync(TABLE)
+    _entry(world).unlink()
+    world.universe.revise(TABLE, tid="2021")
+    world.sync(TABLE)
+    (finding,) = _findings(world, deep=True)
+    assert finding.remedy is Remedy.NONE
+    assert "2022/" in finding.what
+    with world.database() as connection:
+        assert damage(world.sources, TABLE, connection) == []
+
+
+def test_a_home_older_than_the_ledger_has_lost_nothing(world: World) -> None:
+    world.sync(TABLE)
+    shutil.rmtree(world.sources.revisions_dir)
+    world.query("TRUNCATE meta.revision")
+    assert _findings(world, deep=True) == []
+
+
+def test_a_foreign_file_is_mentioned(world: World) -> None:
+    world.sync(TABLE)
+    for name in ("9999.parquet", "note.txt", ".hidden"):
+        (world.folder(TABLE) / name).write_bytes(b"junk")
+    (finding,) = _findings(world, deep=True)
+    assert finding.remedy is Remedy.NONE
+    assert finding.what.endswith(": 9999.parquet, note.txt")
+
+
+def test_a_file_that_only_looks_like_a_period_is_nobodys(world: World) -> None:
+    world.sync(TABLE)
+    (world.folder(TABLE) / "partition_0.parquet").write_bytes(b"of another program")
+    (finding,) = _findings(world, deep=True)
+    assert finding.remedy is Remedy.NONE
+    assert "No sync knows of such a period" in finding.what
+
+
+def test_a_footer_that_is_no_text_is_found(world: World) -> None:
+    world.sync(TABLE)
+    path = _file(world, "2022")
+    path.write_bytes(path.read_bytes().replace(b"fetched_at", bytes([0xCF]) + b"etched_at"))
+    (finding,) = _findings(world)
+    assert finding.remedy is Remedy.SYNC
+    assert "2022.parquet" in finding.what
+
+
+def test_rows_that_fit_no_codes_are_found(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.sync(TABLE)
+
+    def of_table(_table: pa.Table, on: str) -> str:
+        raise IndexError(on)  # as one flipped bit in a page of indices does
+
+    monkeypatch.setattr(content, "of_table", of_table)
+    assert [finding.remedy for finding in _findings(world, deep=True)] == [Remedy.REFETCH] * 5
+
+
+def test_damage_is_what_a_backup_must_not_take_in_silently(world: World) -> None:
+    world.sync(TABLE)
+    world.universe.drop_period(TABLE, tid="2020")
+    world.sync(TABLE)
+    with world.database() as connection:
+        assert damage(world.sources, TABLE, connection) == []
+        _file(world, "2020").unlink()  # nobody publishes it any more, and no manifest lists it
+        _rot(world)
+        _file(world, "2023").unlink()
+        said = [finding.what for finding in damage(world.sources, TABLE, connection)]
+    assert said == [
+        "1 published periods have no file: 2023",
+        "the file of 2022 does not hold what it states",
+        "1 periods in fact have no file: 2020",
+    ]

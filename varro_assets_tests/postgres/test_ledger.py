@@ -303,6 +303,46 @@ class TestGaps:
         history.sync()  # goes on, and says so
         assert any("revision" in message for message in world.observer.messages)
 
+    def test_of_a_damaged_entry_the_states_since_are_known(self, world: World) -> None:
+        history = History(world, "KORD1")
+        history.sync()
+        for tid in ("2021", "2021", "2022", "2021"):
+            world.universe.revise("KORD1", tid=tid)
+            history.sync()
+        damaged = history.ledger.stamps()["2021"][1]
+        history.ledger.path("2021", damaged).write_bytes(b"no parquet")
+        for moment, truth in history.states[2:]:
+            assert history.at(moment) == truth
+        assert vintages.known_since(history.store, history.ledger) == damaged
+        for moment, _ in history.states[:2]:
+            with pytest.raises(UnknownVintage, match="Could not read the revision") as caught:
+                history.at(moment)
+            assert "bring it back from a backup. Every state since 2026-01-01" in str(caught.value)
+
+    def test_of_the_last_entry_damaged_the_present_is_known(self, world: World) -> None:
+        history = History(world, "KORD1")
+        history.sync()
+        world.universe.revise("KORD1", tid="2021")
+        history.sync()
+        (stamp,) = history.ledger.stamps()["2021"]
+        path = history.ledger.path("2021", stamp)
+        path.write_bytes(path.read_bytes()[:100])
+        with pytest.raises(UnknownVintage) as caught:
+            history.at(history.states[0][0])
+        assert "bring it back from a backup. Every state since" in str(caught.value)
+        assert "varro sync" not in str(caught.value)
+        assert history.at(history.states[1][0]) == history.states[1][1]
+
+    def test_of_a_period_file_damaged_the_ledger_is_not_blamed(self, world: World) -> None:
+        history = History(world, "KORD1")
+        history.sync()
+        path = world.folder("KORD1") / "2021.parquet"
+        body = path.read_bytes()
+        path.write_bytes(body[:8] + bytes(40) + body[48:])
+        with pytest.raises(UnknownVintage, match="varro doctor --deep") as caught:
+            history.at(history.states[0][0])
+        assert "data/dst/revisions" not in str(caught.value)
+
     def test_of_a_file_that_was_replaced_from_outside(self, world: World) -> None:
         history = History(world, "KORD1")
         history.sync()
@@ -360,7 +400,11 @@ class TestGaps:
         for _ in range(2):
             world.universe.revise("KORD1", tid="2021")
             history.sync()
-        (history.ledger.folder / "ledger.json").write_text("{", encoding="utf-8")
+        register = history.ledger.folder / "ledger.json"
+        register.unlink()
+        with pytest.raises(DamagedPartition, match=r"it is gone\. Bring it back from a backup"):
+            history.at(history.states[0][0])
+        register.write_text("{", encoding="utf-8")
         min(history.ledger.folder.glob("*/*.parquet")).unlink()
         with pytest.raises(DamagedPartition, match=r"ledger\.json"):
             history.at(history.states[0][0])

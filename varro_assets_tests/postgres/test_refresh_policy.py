@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,12 +18,17 @@ from varro_assets.statbank.fetching import BatchSize
 from varro_assets.statbank.holding import holdings_of
 from varro_assets.statbank.loading import FactLoader
 from varro_assets.statbank.sweeps.due import State
-from varro_assets.statbank.sync import held_periods, standing_now
+from varro_assets.statbank.sweeps.sweep import Candidate
+from varro_assets.statbank.sweeps.workload import Workload
+from varro_assets.statbank.sync import held_periods, load_table, standing_now
 from varro_assets.statbank.sync_report import Outcome, SyncReport
 from varro_assets.statbank.table_plan import make_plan
+from varro_assets_tests.conftest import Recorder
 from varro_assets_tests.oracle import World
 
 TRAILING = Scope(refresh=Refresh.TRAILING)
+NARROW = Scope(refresh=Refresh.TRAILING, trailing=1)
+"""A window so narrow that the turn of the others is seen."""
 YEARS = [str(year) for year in range(2016, 2026)]
 """The periods of BY1: a window of four, and six beyond it."""
 
@@ -38,7 +44,17 @@ def _recorded(world: World, table: str = "BY1") -> dict[str, reads.Recorded]:
 
 
 def _read_of(world: World, table: str = "BY1") -> dict[str, str]:
-    return {code: row.read.updated for code, row in sorted(_recorded(world, table).items())}
+    return {code: row.read.updated for code, row in sorted(_recorded(world, table).items()) if not row.doubted}
+
+
+def _plan(world: World, table: str, scope: Scope) -> dict[str, Reason]:
+    """What a sync would fetch now."""
+    info, _raw = world.sources.client.tableinfo(table)
+    return dict(standing_now(world.sources, info, held_periods(world.sources, table)).plan(scope).fetch)
+
+
+def _refuse(*_arguments: Any, **_options: Any) -> int:
+    raise DatabaseRefused("load", on="BY1", got="no", todo="again")
 
 
 @pytest.fixture
@@ -177,17 +193,46 @@ class TestReads:
 
     def test_a_shrunk_period_is_not_read(self, world: World) -> None:
         world.sync("BY1")
-        before = _read_of(world)["2017"]
         world.universe.shrink("BY1", tid="2017", keep=0.2)
         for again in (YEARS, ["2017"]):
             report = world.sync("BY1", scope=replace(TRAILING, trailing=9))
             assert report.outcomes["2017"] is Outcome.SHRUNK
             assert set(again) - {"2016"} == set(_reasons(report)) - {"2016"}
-            assert _read_of(world)["2017"] == before
+            assert "2017" not in _read_of(world)
             assert world.state("BY1") is State.CHANGED
         report = world.sync("BY1", scope=replace(TRAILING, trailing=9), accept_shrink=True)
         assert list(report.outcomes) == ["2017"]
         assert world.state("BY1") is State.CURRENT
+        world.check("BY1")
+
+    def test_a_shrunk_period_keeps_no_other_from_its_turn(self, world: World, later: Any) -> None:
+        world.sync("BY1")
+        world.universe.shrink("BY1", tid="2016", keep=0.2)
+        expected = {"2016": Reason.ROTATION}
+        for turn in ("2017", "2018"):
+            assert world.sync("BY1", scope=TRAILING).outcomes["2016"] is Outcome.SHRUNK
+            # of this publication nothing else is due instead
+            assert _reasons(world.sync("BY1", scope=TRAILING)) == expected
+            later(7)
+            world.universe.touch("BY1")
+            expected = {"2016": Reason.DOUBTED}
+            made = _plan(world, "BY1", TRAILING)
+            turns = {code: why for code, why in made.items() if why is not Reason.TRAILING}
+            assert turns == {**expected, turn: Reason.ROTATION}
+        assert world.state("BY1") is State.CHANGED
+        world.sync("BY1", scope=TRAILING, accept_shrink=True)
+        assert _read_of(world)["2016"] == world.universe.table("BY1").updated
+        assert world.state("BY1") is State.CURRENT
+        world.check("BY1")
+
+    def test_what_was_not_believed_when_asked_for_explicitly_is_due_from_then_on(self, world: World) -> None:
+        world.sync("BY1")
+        world.universe.shrink("BY1", tid="2020", keep=0.2)
+        world.sync("BY1", scope=replace(TRAILING, only=("2020",)))
+        assert "2020" in _plan(world, "BY1", TRAILING)
+        world.sync("BY1", scope=TRAILING)
+        assert world.state("BY1") is State.CHANGED
+        world.sync("BY1", scope=TRAILING, accept_shrink=True)
         world.check("BY1")
 
 
@@ -263,6 +308,121 @@ class TestParts:
             assert make_plan(info, held["BY1"], scope, state, recorded["BY1"], clock.now()) == files.plan(scope)
 
 
+def _lose_the_warehouse(world: World) -> None:
+    world.query("DROP TABLE IF EXISTS fact.by1")
+    world.query("TRUNCATE meta.period_read, meta.period_load, meta.table_sync")
+
+
+def _lose_and_refill(world: World) -> None:
+    _lose_the_warehouse(world)
+    load_table(world.sources, "BY1", Recorder())
+
+
+def _lose_some_records(world: World) -> None:
+    world.query("DELETE FROM meta.period_read WHERE tid_code IN ('2018', '2024')")
+
+
+def _doubt(world: World) -> None:
+    world.universe.shrink("BY1", tid="2024", keep=0.2)
+    assert world.sync("BY1", scope=NARROW).outcomes["2024"] is Outcome.SHRUNK
+
+
+def _die_before_the_record(world: World) -> None:
+    world.universe.revise("BY1", tid="2024")
+    real = reads.record
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reads, "record", lambda *about: _refuse() if about[-1] else real(*about))
+        with pytest.raises(DatabaseRefused):
+            world.sync("BY1", scope=replace(NARROW, within=("2024",)))
+    assert world.sources.store("BY1").info("2024").content_hash != _recorded(world)["2024"].content_hash
+
+
+def _die_before_the_load(world: World) -> None:
+    world.universe.revise("BY1", tid="2025")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FactLoader, "load_all", _refuse)
+        with pytest.raises(DatabaseRefused):
+            world.sync("BY1", scope=NARROW)
+
+
+def _lose_a_file(world: World) -> None:
+    (world.folder("BY1") / "2020.parquet").unlink()
+
+
+def _nothing(_world: World) -> None:
+    """That happens too."""
+
+
+_ACCIDENTS = [
+    _nothing,
+    _lose_and_refill,
+    _lose_the_warehouse,
+    _lose_some_records,
+    _doubt,
+    _die_before_the_record,
+    _die_before_the_load,
+    _lose_a_file,
+]
+
+
+class TestSensorAndRun:
+    """The sensor plans from the warehouse, the run from the files; they must choose the same."""
+
+    @pytest.mark.parametrize("accident", _ACCIDENTS, ids=lambda accident: accident.__name__.strip("_"))
+    def test_what_the_sensor_demands_is_due_in_the_plan_of_the_run(
+        self, world: World, later: Any, monkeypatch: pytest.MonkeyPatch, accident: Callable[[World], None]
+    ) -> None:
+        monkeypatch.setattr(BatchSize, "periods", lambda _self: 1)
+        real = fetching._fetch_batch
+
+        def slow(*arguments: Any, **options: Any) -> Any:
+            later(1 / 1440)  # as at the real publisher, whose requests are seconds apart: the newest is read first
+            return real(*arguments, **options)
+
+        monkeypatch.setattr(fetching, "_fetch_batch", slow)
+        world.sync("BY1")
+        accident(world)
+        for publication in range(3):
+            later(7)
+            world.universe.touch("BY1")
+            runs = list(self._bring_in(world))
+            if publication:
+                # what the run before found out by itself is known now
+                assert len(runs) == 1
+                assert runs[0][0] is not None
+            # files that are ahead of the warehouse nobody sees from there; the first run sets that right
+            for demanded, due in runs[1 if accident is _die_before_the_record and not publication else 0 :]:
+                assert demanded is None or demanded <= due
+            assert world.state("BY1") is (State.CHANGED if accident is _doubt else State.CURRENT)
+
+    def _bring_in(self, world: World) -> Iterator[tuple[frozenset[str] | None, set[str]]]:
+        """Look and run until the table is complete or nothing more comes of it.
+
+        Yields:
+            Of each run, what it is demanded to read (None: to find out by itself), and what is due by the files.
+        """
+        for _ in range(4):
+            info, raw = world.sources.client.tableinfo("BY1")
+            world.sources.catalogue.write_tableinfo("BY1", raw)
+            plan = standing_now(world.sources, info, held_periods(world.sources, "BY1")).plan(NARROW)
+            doubted = {
+                code for code, row in _recorded(world).items() if row.doubted and row.read.updated == info.updated
+            }
+            if world.state("BY1") is State.CURRENT or (plan.fetch and doubted.issuperset(plan.fetch)):
+                return
+            known = world.sources.catalogue.read()
+            assert known is not None
+            with world.database() as connection:
+                lookup = Workload(
+                    world.sources, known, connection, ["BY1"], lambda _: NARROW, lambda _: (), clock.now()
+                )
+                work = lookup.of(Candidate("BY1", State.CHANGED))
+            within = tuple(work.due) if work.due else None
+            yield work.due, set(plan.fetch)
+            world.sync("BY1", scope=replace(NARROW, within=within))
+        raise AssertionError("no end of it")
+
+
 class TestResume:
     """What was read of this publication is not read again."""
 
@@ -270,11 +430,8 @@ class TestResume:
         world.sync("BY1")
         world.universe.revise("BY1", tid="2019")
 
-        def refuse(*_arguments: Any, **_options: Any) -> int:
-            raise DatabaseRefused("load", on="BY1", got="no", todo="again")
-
         with monkeypatch.context() as patch:
-            patch.setattr(FactLoader, "load_all", refuse)
+            patch.setattr(FactLoader, "load_all", _refuse)
             with pytest.raises(DatabaseRefused):
                 world.sync("BY1")
         assert world.state("BY1") is State.CHANGED

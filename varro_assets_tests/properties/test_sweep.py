@@ -201,7 +201,38 @@ def test_the_words() -> None:
         gone=["X1"],
     )
     assert sweep.say(decision, 9, {"FOLK1A": "the publisher answered 503"}) == (
-        "5 tables are due: 3 under way, 2 wait after a failure, the next until 23:05 UTC (FOLK1A: the publisher"
-        " answered 503). Followed and not in the catalogue: X1."
+        "5 tables are due: 3 under way, 2 wait after a failure; the next is tried again at 23:05 UTC (FOLK1A: the"
+        " publisher answered 503). Followed and not in the catalogue: X1."
     )
     assert sweep.say(Decision(), 3, {}) == "Nothing is due: 3 of 3 followed tables are up to date."
+
+
+def test_the_words_where_one_table_waits_and_where_what_tables_share_is_requested() -> None:
+    waiting = Decision(waiting={"D1": NOW.replace(hour=23, minute=10)})
+    one = "1 table is due: 1 waits after a failure and is tried again at 23:10 UTC (D1)."
+    assert sweep.say(waiting, 9, {}) == one
+    shared = "Subject pages and other shared documents are brought up to date (1 run)."
+    assert sweep.say(waiting, 9, {}, documents=True) == f"{one} {shared}"
+    # the run requested beside it must not follow upon "nothing is due"
+    assert sweep.say(Decision(gone=["X1"]), 9, {}, documents=True) == (
+        f"No table is due. {shared} Followed and not in the catalogue: X1."
+    )
+
+
+def test_a_run_names_the_stretch_it_reads_and_no_other() -> None:
+    """The range of a run for the whole table only places it: it is the newest twelve keys at most."""
+    keys = [str(year) for year in range(2001, 2021)]
+    cut = Work(keys, keys, frozenset({"2003", "2004", "2020"}))
+    whole = [
+        (Candidate("A1", State.NEVER), Work(keys, keys)),
+        (Candidate("A1", State.NEVER), Work([], [])),
+        (Candidate("A1", State.CHANGED), Work(keys, keys)),
+        (Candidate("A1", State.REFILL), cut),
+    ]
+
+    def segments(candidate: Candidate, work: Work) -> list[str]:
+        demands = sweep.decide(Situation([candidate], 1), NOW, lambda _one: work).demands
+        return [demand.segment for demand in demands]
+
+    assert [segments(*case) for case in whole] == [["whole table"]] * 4
+    assert segments(Candidate("A1", State.CHANGED), cut) == ["2003...2004", "2020...2020"]

@@ -186,6 +186,7 @@ def test_lines_that_are_not_utf8(store: PartitionStore) -> None:
 def test_another_header(store: PartitionStore, header: str) -> None:
     error = refused(store, [f"{header}\r\n000;K;2024K1;1\r\n".encode()], UnexpectedResponse)
     assert "OMRÅDE;KØN;TID;INDHOLD" in str(error)
+    assert "The next sync reads the table's description anew; if it fails again, report it." in str(error)
 
 
 @pytest.mark.parametrize(

@@ -108,6 +108,32 @@ def test_one_table_comes_back(varro: Varro, tmp_path: Path) -> None:
     assert varro("restore", str(file), "--table", "HISB7").code == 1
 
 
+@pytest.mark.slow  # fills a home of its own once more
+def test_what_is_damaged_is_named_and_taken_as_it_lies(varro: Varro, tmp_path: Path) -> None:
+    filled(varro)
+    assert "Not whole" not in varro.good("backup", str(tmp_path / "whole.tar")).words
+    folder = varro.settings.tables_dir / "KORD1"
+    (entry,) = varro.settings.revisions_dir.glob("KORD1/2024/*.parquet")
+    entry.write_bytes(entry.read_bytes()[:100])
+    (folder / "2020.parquet").unlink()
+    body = bytearray((folder / "2022.parquet").read_bytes())
+    body[len(body) // 4] ^= 1
+    (folder / "2022.parquet").write_bytes(body)
+    said = varro("backup", str(tmp_path / "left.tar"))
+    assert (said.code, "Not whole: of 1 table" in said.words) == (1, True)
+    for what in (entry.name, "have no file: 2020", "the file of 2022 does not hold what it states"):
+        assert what in said.words
+
+    (folder / "manifest.json").write_text("{", encoding="utf-8")
+    said = varro("backup", str(tmp_path / "less.tar"))
+    assert (said.code, "manifest.json: not a manifest" in said.words) == (1, True)
+    assert "and 1 more" in said.words
+    held = files(varro.settings.tables_dir)
+    lose(varro)
+    varro("restore", str(tmp_path / "less.tar"))
+    assert files(varro.settings.tables_dir) == held
+
+
 def test_a_damaged_backup_changes_nothing(varro: Varro, tmp_path: Path) -> None:
     note = varro.settings.context_dir / "fact" / "kord1.md"
     note.parent.mkdir(parents=True)

@@ -100,6 +100,30 @@ def test_revisions(revised: Varro, tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["then", "then.csv", "then.parquet"]
 
 
+def test_a_moment_to_come_is_now(revised: Varro, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock, "now", lambda: datetime(2026, 3, 3, 19, 40, tzinfo=UTC))
+    arguments = ("revisions", "KORD1", "--out", str(tmp_path / "then"), "--as-of")
+    assert "KORD1 as held now, 2026-03-03 19:40: 5 periods" in revised.good(*arguments, "2026-03-03").words
+
+
+def test_the_limit_is_of_each_period_and_what_is_cut_is_told(revised: Varro) -> None:
+    every = revised.good("revisions", "KORD1").out.splitlines()
+    assert len(every) > 2
+    for option in ((), ("--json",)):
+        said = revised("revisions", "KORD1", "--limit", "1", *option)
+        assert "Showing 1; --limit shows more." in said.err
+    cells = revised.good("revisions", "KORD1", "--cells", "--limit", "1").out
+    noticed = [line for line in cells.splitlines() if "noticed" in line]
+    # a line of headings and the periods
+    assert len(noticed) == len(every) - 1
+    assert len(cells.splitlines()) < len(revised.good("revisions", "KORD1", "--cells").out.splitlines())
+
+
+def test_a_period_without_a_revision_is_named(revised: Varro) -> None:
+    assert "No revision of KORD1 1999 was noticed." in revised("revisions", "KORD1", "--period", "1999").err
+    assert "No revision of KORD1 2020H1 was noticed." in revised("revisions", "kord1", "--period", "2020h1").err
+
+
 @pytest.mark.slow  # a whole `varro sync`
 def test_periods_of_other_columns_do_not_go_into_one_file(revised: Varro, tmp_path: Path) -> None:
     universe = revised.simulator.universe
@@ -121,6 +145,8 @@ def test_periods_of_other_columns_do_not_go_into_one_file(revised: Varro, tmp_pa
     [
         (("--cells",), 2, "need a TABLE"),
         (("KORD1", "--out", "x"), 2, "needs --as-of"),
+        (("KORD1", "--as-of", "2026-03-03", "--period", "2020"), 2, "goes without --cells, --period and --since"),
+        (("KORD1", "--as-of", "2026-03-03", "--cells"), 2, "goes without --cells, --period and --since"),
         (("KORD1",), 1, "nothing is held of it"),
         (("no/table",), 1, "no/table"),
         (("--since", "yesterday"), 2, "is no date"),

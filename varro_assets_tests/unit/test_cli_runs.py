@@ -118,7 +118,72 @@ def test_a_run_nobody_works_on_any_more_is_incomplete_and_named(varro: Varro) ->
     said = varro.good("runs", "--last")
 
     assert "INCOMPLETE" in said.words
-    assert "Not ended: KORD1. If nobody works on them any more: varro sync KORD1" in said.words
+    assert "Not ended: KORD1. If nobody works on them any more: varro sync KORD1; where that" in said.words
+    assert "where that finds nothing due: varro doctor" in said.words
+
+
+def stored(varro: Varro, sweep: str, status: DagsterRunStatus, table: str = "", name: str = "") -> None:
+    """A run of a table, or a poll as the schedule launches it."""
+    of_table = {keys.TABLE_TAG: table} if table else {keys.POLL_TAG: keys.CATALOGUE.to_user_string()}
+    with varro.dagster() as instance:
+        instance.add_run(
+            DagsterRun(
+                job_name="__ASSET_JOB",
+                run_id=name or str(uuid.uuid4()),
+                status=status,
+                tags={**of_table, **({keys.SWEEP_TAG: sweep} if sweep else {})},
+                asset_selection=frozenset({keys.published(table), keys.summary(table)}) if table else None,
+            )
+        )
+
+
+def test_a_failure_is_not_hidden_by_the_polls_after_it(varro: Varro) -> None:
+    failed = "2026-03-01T10-00-00-poll"
+    stored(varro, failed, DagsterRunStatus.FAILURE, "KORD1")
+    for minute in range(1, 4):
+        stored(varro, f"2026-03-01T10-0{minute}-00-poll", DagsterRunStatus.SUCCESS)
+
+    said = varro("runs", "--last")
+    assert (said.code, failed in said.words) == (1, True)
+    assert "3 polls since then found nothing to do" in said.words
+    assert "varro sync KORD1" in varro.good("runs", "--errors").words
+    restart = varro.good("runs", "--restart")
+    assert restart.out.strip() == "varro sync KORD1"
+    assert "3 polls since then found nothing to do" in restart.err
+    assert told(varro, "--last")["sweep"] == failed
+
+    # polls do not count to the limit, and each is there for programs
+    listed = varro.good("runs", "--limit", "1").out
+    assert "3 polls, the last" in listed
+    assert "2026-03-01T10-00-00 " in listed
+    assert [one["sweep"][14:16] for one in told(varro, "--limit", "3")] == ["03", "02", "01"]
+    assert len(told(varro, "--all")) == 4
+    assert "polls, the last" not in varro.good("runs", "--all").words
+
+
+def test_every_id_that_is_listed_is_one_that_is_found(varro: Varro) -> None:
+    moment = "2026-03-01T10-00-00"
+    ids = [f"8b1f0c2d-{number}000-4000-8000-000000000000" for number in (1, 2)]
+    # those that come first are not among the two that are listed
+    stored(varro, f"{moment}-poll", DagsterRunStatus.FAILURE, "KORD1")
+    stored(varro, "", DagsterRunStatus.FAILURE, "KORD1", name=ids[0])
+    stored(varro, f"{moment}-cli-ab12", DagsterRunStatus.FAILURE, "KORD1")
+    stored(varro, "", DagsterRunStatus.FAILURE, "KORD1", name=ids[1])
+
+    listed = [line.split()[0] for line in varro.good("runs", "--limit", "2").out.splitlines()[1:3]]
+
+    assert [told(varro, "--run", name)["sweep"] for name in listed] == [ids[1], f"{moment}-cli-ab12"]
+
+
+@pytest.mark.parametrize("option", ["--restart", "--errors"])
+def test_a_failure_that_no_command_mends_is_not_called_none(varro: Varro, option: str) -> None:
+    with varro.dagster() as instance:
+        instance.add_run(DagsterRun(job_name="__ASSET_JOB", run_id=str(uuid.uuid4()), status=DagsterRunStatus.FAILURE))
+
+    said = varro.good("runs", option)
+
+    assert "Nothing failed" not in said.words + said.err
+    assert "Something failed that no command does again" in said.words + said.err
 
 
 def test_an_unknown_id_and_an_odd_day_are_named(varro: Varro) -> None:

@@ -15,6 +15,8 @@ from varro_assets.cli.runs import _newest_stretch
 from varro_assets.defs import keys
 from varro_assets.defs.unattended.dead_runs import CLI, launch_lock
 from varro_assets.engine import locks
+from varro_assets.statbank import catalog
+from varro_assets.statbank.sources import open_sources
 from varro_assets_tests.unit.conftest import Varro
 
 
@@ -92,7 +94,7 @@ def test_no_guess_is_made_how_dagster_is_set_up(varro: Varro, monkeypatch: pytes
 
 def test_the_sentence_at_the_end_counts_every_request(varro: Varro) -> None:
     said = varro.good("sync")
-    assert f"40 rows in {len(varro.simulator.requests)} requests." in said.words
+    assert f"40 rows in {len(varro.simulator.requests)} requests, " in said.words
 
 
 def test_a_second_sync_makes_one_request_and_no_run(varro: Varro) -> None:
@@ -120,7 +122,17 @@ def test_a_second_sync_does_not_import_dagster(varro: Varro) -> None:
 
 def test_nothing_followed_says_how_to_begin(varro: Varro) -> None:
     varro.follow()
-    assert "No table is followed. Find one with varro search WORD, then varro follow TABLE." in varro.good("sync").words
+    for command in (("sync",), ("sync", "--dry-run"), ("plan",), ("doctor",)):
+        said = varro.good(*command)
+        assert "No table is followed. Find one with varro search WORD, then varro follow TABLE" in said.words, command
+    assert varro.asked() == []
+
+
+def test_nothing_followed_is_said_without_a_network(varro: Varro, monkeypatch: pytest.MonkeyPatch) -> None:
+    varro.follow()
+    monkeypatch.setenv("DST_API_URL", "http://nowhere.invalid/v1")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://me@127.0.0.1:1/nothing")
+    assert "No table is followed." in varro.good("sync").words
 
 
 def test_a_table_that_fails_stops_no_other(varro: Varro) -> None:
@@ -318,6 +330,48 @@ def test_a_doctor_before_everything(varro: Varro) -> None:
     assert "No catalogue yet. Begin with: varro sync" in varro.good("doctor").words
 
 
+def test_the_doctor_tells_of_a_table_that_is_due(varro: Varro) -> None:
+    varro.good("sync")
+    varro.simulator.universe.publish_period("KORD1")
+    sources = open_sources(varro.settings, SecretStr(varro.database))
+    catalog.poll(sources.client, sources.catalogue)
+    said = varro.good("doctor").words
+    assert "All is well: 1 table; files, database and Dagster agree. 1 table is due: KORD1 (varro sync)." in said
+    assert "failed" not in varro.good("show", "KORD1").words
+
+
+@pytest.mark.parametrize("first", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["first load", "later"])
+def test_the_doctor_and_show_tell_of_a_table_that_goes_on_failing(varro: Varro, first: bool) -> None:
+    if not first:
+        varro.good("sync")
+        varro.simulator.universe.publish_period("KORD1")
+    varro.simulator.fault("wrong_header", table="KORD1", path="data", count=None)
+    assert varro("sync").code == 1
+    said = varro("doctor")
+    assert said.code == 1, "a cron job has nothing but the exit code"
+    assert "All is well" not in said.words
+    assert "KORD1 its last sync failed: Could not read the header of KORD1" in said.words
+    assert "varro up tries again by itself, after 20" in said.words
+    agree = "To mend it: varro doctor --repair" if first else "Files, database and Dagster agree."
+    due = "1 table is due, and its last sync failed: KORD1 (varro runs --errors --all)."
+    assert f"{agree} {due}" in said.words
+    shown = varro.good("show", "KORD1").words
+    assert "last sync failed: Could not read the header of KORD1" in shown
+    assert "now: varro sync KORD1" in shown
+
+    varro.simulator.faults.clear()
+    varro.good("sync")
+    assert "All is well: 1 table; files, database and Dagster agree." in varro.good("doctor").words
+    assert "failed" not in varro.good("show", "KORD1").words
+
+
+@pytest.mark.parametrize("content", ["", '{"tables": {}}'])
+def test_show_does_without_the_file_of_states(varro: Varro, content: str) -> None:
+    (varro.home / "data" / "dst").mkdir(parents=True, exist_ok=True)
+    (varro.home / "data" / "dst" / "state.json").write_text(content)
+    assert "Followed, never synced" in varro.good("show", "KORD1").words
+
+
 def _file(varro: Varro, period: str = "2023") -> Any:
     return varro.home / "data" / "dst" / "statbank_tables" / "KORD1" / f"{period}.parquet"
 
@@ -372,6 +426,7 @@ def test_a_deep_look_finds_a_file_that_lies(varro: Varro) -> None:
     said = varro("doctor", "--deep")
     assert said.code == 1
     assert "2023" in said.words
+    assert "To mend it: varro doctor --deep --repair" in said.words
     assert varro("doctor", "--deep", "--repair").code == 0
     assert varro.good("doctor", "--deep").code == 0
 

@@ -154,6 +154,30 @@ def test_transient_answers_are_asked_again(tmp_path: Path, status: int) -> None:
     assert all(f"HTTP {status}" in line and REQUEST_ID in line and "Trying again" in line for line in told)
 
 
+@pytest.mark.parametrize(("seconds", "wait"), [(0, "in less than a second."), (0.6, "in less than a second."),
+                                                (2.4, "in 2 s.")])  # fmt: skip
+def test_how_long_is_waited_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, wait: str) -> None:
+    told: list[str] = []
+    monkeypatch.setattr("tenacity.nap.time.sleep", lambda _seconds: None)
+    monkeypatch.setattr(Session, "_wait", lambda *_: seconds)
+    with ScriptedServer([Reply(500), OK]).running() as server:
+        ask(session(tmp_path, server, on_retry=told.append), server.url)
+    assert told[0].endswith(f" Trying again {wait}")
+
+
+def test_a_name_that_cannot_be_resolved_is_no_closure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    asking = Session(Pace(tmp_path, "http://nowhere.invalid", 0), attempts=2, backoff=0.0)
+    with pytest.raises(SourceUnavailable) as caught:
+        ask(asking, "http://nowhere.invalid")
+    assert "Name or service not known" in caught.value.got
+    assert caught.value.todo.startswith("Is this machine on the internet (DNS, proxy)?")
+    assert "closure" not in str(caught.value)
+
+
 @pytest.mark.parametrize("status", [200, 204, 301, 400, 401, 403, 404, 405, 410, 422])
 def test_other_answers_are_not(tmp_path: Path, status: int) -> None:
     assert not is_transient(status)

@@ -121,11 +121,11 @@ def test_what_was_read_of_this_publication_is_not_due_and_nothing_takes_its_plac
     whole = plan(YEARS, YEARS, history=before)
     reads = dict(before.reads)
     for code in ("2023", "2010"):
-        reads[code] = reads[code].again(PRESENT, NOW)
+        reads[code] = before.again(code, NOW)
     rest = plan(YEARS, YEARS, history=History(PRESENT, reads, NOW))
     assert dict(rest.fetch) == {code: why for code, why in whole.fetch.items() if code not in {"2023", "2010"}}
     for code in whole.fetch:
-        reads[code] = reads[code].again(PRESENT, NOW)
+        reads[code] = before.again(code, NOW)
     assert plan(YEARS, YEARS, history=History(PRESENT, reads, NOW)).fetch == {}
     # asked for explicitly it is read again
     present = History(PRESENT, reads, NOW)
@@ -135,9 +135,11 @@ def test_what_was_read_of_this_publication_is_not_due_and_nothing_takes_its_plac
 
 
 def test_reading_the_same_publication_again_does_not_move_the_rotation() -> None:
-    first = Read(OLD, ago(100)).again(PRESENT, NOW)
+    first = past(["2024"]).again("2024", NOW)
     assert first == Read(PRESENT, NOW, ago(100))
-    assert first.again(PRESENT, NOW + timedelta(hours=1)) == Read(PRESENT, NOW + timedelta(hours=1), ago(100))
+    later = NOW + timedelta(hours=1)
+    assert History(PRESENT, {"2024": first}, later).again("2024", later) == Read(PRESENT, later, ago(100))
+    assert past([]).again("2024", NOW) == Read(PRESENT, NOW)
 
 
 def test_a_publication_that_was_taken_back_is_another_one() -> None:
@@ -154,6 +156,38 @@ def test_a_read_dated_by_a_clock_that_was_ahead_goes_first() -> None:
 def test_a_clock_years_ahead_reads_too_much_and_loses_nothing() -> None:
     history = History(PRESENT, past(YEARS).reads, NOW + timedelta(days=3650))
     assert list(plan(YEARS, YEARS, history=history).fetch) == YEARS[::-1]
+
+
+def test_what_was_not_believed_stays_due_and_its_place_is_not_taken() -> None:
+    days = {year: 10 + place for place, year in enumerate(reversed(YEARS))}
+    before = past(YEARS, days)
+    whole = plan(YEARS, YEARS, history=before)
+    reads = dict(before.reads) | {code: before.again(code, NOW) for code in whole.fetch}
+    rest = plan(YEARS, YEARS, history=History(PRESENT, reads, NOW, doubted={"2010"}))
+    assert dict(rest.fetch) == {"2010": Reason.ROTATION}
+    # of the next publication it is asked for beside the one whose turn it is
+    following = plan(YEARS, YEARS, Scope(trailing=0), History("2026-12", reads, NOW, doubted={"2010"}))
+    assert dict(following.fetch) == {"2010": Reason.DOUBTED, "2011": Reason.ROTATION, "2012": Reason.ROTATION}
+    assert plan(YEARS, [], history=History(PRESENT, reads, NOW, doubted={"2010"}), trusted=[]).count() == {
+        Reason.BOOTSTRAP: len(YEARS)
+    }
+
+
+def test_periods_that_are_never_believed_keep_no_other_from_being_read() -> None:
+    months = [f"{year}M{month:02}" for year in range(2018, 2026) for month in range(1, 13)]
+    refused, last = set(months[:8]), dict.fromkeys(months, 0)
+    history = History("0", {code: Read("0", ago(1)) for code in months}, NOW)
+    for publication in range(1, ROTATION + 1):
+        history = History(
+            str(publication), history.reads, NOW + timedelta(days=7 * publication), False, history.doubted
+        )
+        fetch = plan(months, months, Scope(refresh=Refresh.TRAILING), history).fetch
+        assert set(history.doubted) <= set(fetch)
+        reads = dict(history.reads) | {code: history.again(code, history.now) for code in fetch}
+        history = History(history.present, reads, history.now, False, {*history.doubted, *refused.intersection(fetch)})
+        last |= dict.fromkeys(fetch, publication)
+    assert set(history.doubted) == refused
+    assert [code for code in months if not last[code]] == []
 
 
 def test_of_what_is_due_only_these() -> None:

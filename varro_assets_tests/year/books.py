@@ -81,6 +81,7 @@ class Books:
                 known.append(updated)
         reads = self.world.query(
             "SELECT table_id, tid_code, to_char(updated, 'YYYY-MM-DD\"T\"HH24:MI:SS') FROM meta.period_read"
+            " WHERE content_hash <> ''"  # what was not believed is not held
         )
         for table, period, updated in reads:
             self.read.setdefault(table, {})[period] = updated

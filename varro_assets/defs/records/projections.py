@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,10 @@ from dagster import DagsterInstance, RunsFilter
 
 from varro_assets import follow
 from varro_assets.defs import keys
-from varro_assets.defs.records import run_records
-from varro_assets.engine import periods
+from varro_assets.defs.records import event_records, run_records
+from varro_assets.engine import periods, sweep_report
 from varro_assets.engine.files import write_text
-from varro_assets.engine.sweep_report import NEW, REVISED, SHRUNK, UNCHANGED
+from varro_assets.engine.sweep_report import NEW, REVISED, SHRUNK, TOO_SMALL, UNCHANGED
 from varro_assets.engine.sweeps import (
     EventRecord,
     RunRecord,
@@ -34,6 +34,7 @@ from varro_assets.engine.sweeps import (
 )
 from varro_assets.errors import InvalidPeriod
 from varro_assets.settings import Settings
+from varro_assets.statbank import manifest
 from varro_assets.statbank.catalog import Catalogue, CatalogueFolder
 
 STATE_FILE, RUNS_FOLDER = "state.json", "runs"
@@ -42,7 +43,11 @@ MOST_AT_ONCE = 200
 MOST_FILES = 1_000
 """Sweeps whose file is kept: a demo polls every minute."""
 OVERLAP = timedelta(minutes=1)
-"""What was stored so shortly before the last call is looked at again: transactions end out of order."""
+"""What was stored so shortly before the last call is looked at again: transactions end out of order, clocks differ."""
+_looked_at: dict[Path, dict[str, float]] = {}
+"""State file -> the runs that were looked at for it last, by this process, and when each was touched. What is as it was
+is not judged again: the sensor calls every half minute, and a sweep may have thousands of runs. Lost with the process,
+it costs one more look."""
 _STATUS = {
     TableStatus.OK: "synced",
     TableStatus.PARTIAL: "partial",
@@ -70,28 +75,42 @@ def write_projections(instance: DagsterInstance, settings: Settings) -> list[Pat
     """
     folder, state_file = settings.dst_dir / RUNS_FOLDER, settings.dst_dir / STATE_FILE
     seen = _modified(state_file)
-    names = run_records.newest_names(instance, MOST_AT_ONCE, touched=seen - OVERLAP if seen else None)
-    if not names and seen is not None:
+    touched = run_records.touched(instance, MOST_AT_ONCE, seen - OVERLAP if seen else None)
+    fresh = {run: moment for runs in touched.values() for run, moment in runs.items()}
+    if seen is not None and fresh.items() <= _looked_at.get(state_file, {}).items():
         return []
+    names = [*touched, *(_awaiting(instance, folder, seen, touched) if seen else ())]
     catalogues = CatalogueFolder(settings.metadata_dir)
     known = catalogues.read()
     written: list[Path] = []
+    # read before they are judged: what changes in between is judged once too often, never too seldom
     members = run_records.members(instance, names)
     for report in run_records.named(instance, names):
         if report.status is SweepStatus.INCOMPLETE or report.ended is None:
             continue
-        path = folder / f"{_file_name(report.sweep)}.json"
+        path = _manifest_file(folder, report.sweep)
         if _write(path, _manifest(report, known, catalogues)):
             written.append(path)
         os.utime(path, (report.ended, report.ended))
     _delete_old(folder, settings.varro_keep_runs_days)
-    if _write(state_file, _state(instance, settings, known, catalogues, names)):
+    if _write(state_file, _state(instance, settings, known, catalogues, list(touched))):
         written.append(state_file)
-    # Dagster's own time, not the clock's: what changed after it is to be looked at the next time
-    touched = [run.touched for runs in members.values() for run in runs]
-    if touched:
-        os.utime(state_file, (max(touched), max(touched)))
+    looked_at = {run.run_id: run.touched for runs in members.values() for run in runs}
+    if looked_at:
+        # Dagster's own time, not the clock's: what changed after it is to be looked at the next time
+        os.utime(state_file, (max(looked_at.values()), max(looked_at.values())))
+    _looked_at[state_file] = looked_at
     return written
+
+
+def _awaiting(instance: DagsterInstance, folder: Path, seen: datetime, known: Collection[str]) -> list[str]:
+    """The sweep of the poll that was the newest at the last call, if it awaited its runs then.
+
+    A later poll ends it, and nothing of its own changes with that.
+    """
+    poll = instance.get_run_by_id(run_records.newest_poll(instance, before=seen.timestamp()) or "")
+    name = run_records.sweep_of(poll) if poll else ""
+    return [name] if name and name not in known and not _manifest_file(folder, name).exists() else []
 
 
 # -- one sweep -----------------------------------------------------------------------------------------------------
@@ -203,24 +222,24 @@ def _state(
         by_key[record.asset_entry.asset_key]: record.asset_entry for record in instance.get_asset_records(list(by_key))
     }
     runs = _runs(instance, [entry.last_run_id for entry in entries.values() if entry.last_run_id])
-    failed = [run for run in runs.values() if run.state in {RunState.FAILED, RunState.STOPPED}]
-    errors = _errors(run_records.events(instance, failed, named=False))
+    errors = _errors(instance, runs.values())
     tables: dict[str, Any] = {}
     for table in sorted(entries):
         entry = entries[table]
-        event, run = entry.last_materialization, runs.get(entry.last_run_id or "")
+        event, last = entry.last_materialization, (entry.last_run_id or "", table)
+        run, error = runs.get(last), errors.get(last)
         written = event.asset_materialization if event else None
         figures = {name: value.value for name, value in written.metadata.items()} if written else {}
-        updated = str(figures.get("updated") or "")
-        complete = updated[:1].isdigit()
-        status = _last_status(run, figures, synced=event is not None and event.run_id == entry.last_run_id)
+        updated = _held_completely(settings, table, figures) if event else ""
+        synced = event is not None and event.run_id == entry.last_run_id
+        status = _last_status(run, figures, synced=synced, ended_badly=error is not None)
         tables[table] = {
-            "last_seen_updated": updated if complete else None,
+            "last_seen_updated": updated or None,
             "last_sync_at": iso(event.timestamp) if event else None,
             "frequency": _frequency(table, catalogues),
-            "bootstrap_complete": complete,
+            "bootstrap_complete": bool(updated),
             "last_status": status,
-            "last_error": errors.get(run.run_id, "") or None if run and status in {"failed", "partial"} else None,
+            "last_error": error or (TOO_SMALL if status == "partial" else None),
             "last_run_id": run.sweep if run else None,
             "rows": figures.get("dagster/row_count"),
             "periods": figures.get("periods"),
@@ -233,29 +252,47 @@ def _state(
     }
 
 
-def _last_status(run: RunRecord | None, figures: Mapping[str, Any], *, synced: bool) -> str:
+def _held_completely(settings: Settings, table: str, figures: Mapping[str, Any]) -> str:
+    """The publication that a table is held of completely; empty if none ever was.
+
+    A sync that left something out says none of itself; the folder's manifest still tells of the last that did not,
+    which Dagster may have deleted by now.
+    """
+    updated = str(figures.get("updated") or "")
+    if updated[:1].isdigit():
+        return updated
+    stated = manifest.read_usable(settings.tables_dir / table)
+    return stated.info.updated if stated else ""
+
+
+def _last_status(run: RunRecord | None, figures: Mapping[str, Any], *, synced: bool, ended_badly: bool) -> str:
     if synced or run is None:
-        ended_badly = run is not None and run.state in {RunState.FAILED, RunState.STOPPED}
         return "partial" if figures.get("periods_shrunk") or ended_badly else "synced"
     if not run.state.ended:
         return "running"
     return "failed" if run.state is not RunState.SUCCEEDED else "synced"
 
 
-def _runs(instance: DagsterInstance, run_ids: Sequence[str]) -> dict[str, RunRecord]:
+def _runs(instance: DagsterInstance, run_ids: Sequence[str]) -> dict[tuple[str, str], RunRecord]:
+    """Run and table -> what the run did of it."""
     if not run_ids:
         return {}
     found = instance.get_run_records(RunsFilter(run_ids=sorted(set(run_ids))))
-    return {record.dagster_run.run_id: run_records.run_record(record) for record in found}
+    return {(run.run_id, run.table): run for stored in found for run in run_records.run_records(stored) if run.table}
 
 
-def _errors(events: Iterable[EventRecord]) -> dict[str, str]:
-    """Run -> its first error."""
-    errors: dict[str, str] = {}
-    for event in events:
-        if event.text:
-            errors.setdefault(event.run_id, event.text)
-    return errors
+def _errors(instance: DagsterInstance, runs: Iterable[RunRecord]) -> dict[tuple[str, str], str]:
+    """Run and table -> what failed of it, if something did: of a run of several tables it may be another."""
+    bad = [run for run in runs if run.state in {RunState.FAILED, RunState.STOPPED}]
+    said: dict[str, list[EventRecord]] = {}
+    for event in event_records.events(instance, bad, named=False):
+        said.setdefault(event.run_id, []).append(event)
+    reports = [(run, sweep_report.report(run.sweep, [run], said.get(run.run_id, []))) for run in bad]
+    return {
+        (run.run_id, run.table): report.tables[run.table].error
+        for run, report in reports
+        if report.tables[run.table].status not in {TableStatus.OK, TableStatus.NOTHING}
+    }
 
 
 # -- files ---------------------------------------------------------------------------------------------------------
@@ -287,6 +324,10 @@ def _delete_old(folder: Path, days: int) -> None:
     for place, (moment, path) in enumerate(ages):
         if place >= MOST_FILES or moment < oldest:
             path.unlink(missing_ok=True)
+
+
+def _manifest_file(folder: Path, sweep: str) -> Path:
+    return folder / f"{_file_name(sweep)}.json"
 
 
 def _file_name(sweep: str) -> str:

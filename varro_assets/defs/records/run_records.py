@@ -1,30 +1,26 @@
 """Run records: what Dagster remembers of sweeps, as the plain records that `engine.sweep_report` judges.
 
-What belongs here: the questions to Dagster's storage, each bounded, and translating what comes back. A sweep of 300
-tables is some ten questions, whatever else is stored.
+What belongs here: the questions to Dagster's storage for runs, each bounded, and translating what comes back; what they
+said is `event_records`'s. A sweep of 300 tables is some ten questions, whatever else is stored.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
-import sqlalchemy as db
 from dagster import (
     AssetKey,
-    DagsterEventType,
-    DagsterExecutionInterruptedError,
+    AssetRecordsFilter,
     DagsterInstance,
     DagsterRun,
     DagsterRunStatus,
     RunsFilter,
 )
-from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.dagster_run import RunRecord as StoredRun
-from dagster._core.storage.event_log import SqlEventLogStorage, SqliteEventLogStorage
-from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
-from dagster._core.storage.sqlalchemy_compat import db_select
 from dagster._core.storage.tags import (
     AUTO_RETRY_RUN_ID_TAG,
     BACKFILL_ID_TAG,
@@ -33,28 +29,24 @@ from dagster._core.storage.tags import (
     SENSOR_NAME_TAG,
     WILL_RETRY_TAG,
 )
-from dagster._serdes import deserialize_value
 
 from varro_assets.defs import keys
+from varro_assets.defs.records.event_records import events, parts
 from varro_assets.engine import sweep_report
 from varro_assets.engine.sweeps import (
-    DOCUMENT_STAGES,
-    SYNC_STAGES,
-    EventKind,
     EventRecord,
     RunRecord,
     RunState,
     Stage,
     SweepReport,
+    SweepStatus,
     Target,
 )
 
 PAGE = 200
-"""Runs asked for at once, and runs whose events are."""
+"""Runs asked for at once."""
 MOST_RUNS = 20_000
 """Runs looked through for a sweep by the beginning of its id, or for the newest sweeps."""
-MOST_EVENTS = 5_000
-"""Events of periods read for one report; beyond that periods are counted and not named."""
 _RANGE = (keys.RANGE_START, keys.RANGE_END, "dagster/partition")
 _STATES = {
     DagsterRunStatus.QUEUED: RunState.QUEUED,
@@ -66,12 +58,6 @@ _STATES = {
     DagsterRunStatus.SUCCESS: RunState.SUCCEEDED,
     DagsterRunStatus.FAILURE: RunState.FAILED,
     DagsterRunStatus.CANCELED: RunState.STOPPED,
-}
-_WRITTEN, _PLANNED = DagsterEventType.ASSET_MATERIALIZATION, DagsterEventType.ASSET_MATERIALIZATION_PLANNED
-_FAILURES = {
-    DagsterEventType.STEP_FAILURE: EventKind.STEP_FAILED,
-    DagsterEventType.RUN_FAILURE: EventKind.RUN_FAILED,
-    DagsterEventType.RUN_CANCELED: EventKind.RUN_FAILED,
 }
 _BY_PREFIX = {
     "fact": Stage.LOAD,
@@ -85,34 +71,94 @@ _BY_PREFIX = {
 # -- sweeps --------------------------------------------------------------------------------------------------------
 
 
-def newest_names(
-    instance: DagsterInstance,
-    limit: int,
-    since: datetime | None = None,
-    *,
-    touched: datetime | None = None,
-) -> list[str]:
-    """Ids of the newest sweeps, newest first.
+def newest_names(instance: DagsterInstance, limit: int, since: datetime | None = None) -> list[str]:
+    """Ids of the newest sweeps, newest first, no more than the limit; ``since``: only of runs made after this."""
+    return list(_newest(instance, limit, RunsFilter(created_after=since)))
+
+
+def folded(instance: DagsterInstance, limit: int, since: datetime | None = None) -> list[tuple[SweepReport, int]]:
+    """Counted reports of the newest sweeps, newest first; polls in a row that had no work stand as the newest of them.
 
     Args:
         instance: Dagster's.
-        limit: at most so many.
-        since: only runs made after this.
-        touched: only runs of which something changed after this.
+        limit: at most so many sweeps, such polls not counted.
+        since: only of runs made after this.
+
+    Returns:
+        Report and number of sweeps that it stands for.
     """
-    names: dict[str, None] = {}
-    filters = RunsFilter(created_after=since, updated_after=touched)
+    bare = _bare_polls(instance, limit, since)
+    newest = [name for name, is_bare in bare.items() if is_bare][:1]
+    # what the newest poll found due may still be asked for; what an earlier one did never will
+    bare |= {report.sweep: False for report in counted(instance, newest) if report.status is not SweepStatus.NO_WORK}
+    groups: list[list[str]] = []
+    for is_bare, names in groupby(bare, key=bare.__getitem__):
+        together = list(names)
+        groups += [together] if is_bare else [[name] for name in together]
+    reports = {report.sweep: report for report in counted(instance, [names[0] for names in groups])}
+    return [(reports[names[0]], len(names)) for names in groups if names[0] in reports]
+
+
+def newest_with_work(
+    instance: DagsterInstance, since: datetime | None = None
+) -> tuple[str | None, list[tuple[SweepReport, int]]]:
+    """Id of the newest sweep that did more than look for work, and what came after it, as `folded`.
+
+    If none did, it is the newest of all; None if there is none.
+    """
+    rows: list[tuple[SweepReport, int]] = []
+    for limit in (1, 5, PAGE):  # not only a bare poll is idle, but mostly
+        rows = folded(instance, limit, since)
+        for place, (report, _) in enumerate(rows):
+            if not report.idle:
+                return report.sweep, rows[:place]
+    return (rows[0][0].sweep if rows else None), []
+
+
+def _bare_polls(instance: DagsterInstance, limit: int, since: datetime | None) -> dict[str, bool]:
+    """The newest sweeps, and whether each is nothing but a poll that went well; these do not count to the limit."""
+    found: dict[str, bool] = {}
+    others = 0
+    for stored in _stored(instance, RunsFilter(created_after=since)):
+        run = stored.dagster_run
+        name, bare = sweep_of(run), run.status is DagsterRunStatus.SUCCESS and _selected(run) == {keys.CATALOGUE}
+        if name not in found and others == limit:
+            break
+        others += found.get(name, True) and not bare
+        found[name] = found.get(name, True) and bare
+    return found
+
+
+def touched(instance: DagsterInstance, limit: int, since: datetime | None) -> dict[str, dict[str, float]]:
+    """The newest sweeps of which something changed, with those of their runs that did, and when.
+
+    Args:
+        instance: Dagster's.
+        limit: at most so many sweeps.
+        since: only what changed after this.
+    """
+    return _newest(instance, limit, RunsFilter(updated_after=since))
+
+
+def _newest(instance: DagsterInstance, limit: int, filters: RunsFilter) -> dict[str, dict[str, float]]:
+    sweeps: dict[str, dict[str, float]] = {}
+    for stored in _stored(instance, filters):
+        name = sweep_of(stored.dagster_run)
+        if name not in sweeps and len(sweeps) == limit:
+            break
+        sweeps.setdefault(name, {})[stored.dagster_run.run_id] = stored.update_timestamp.timestamp()
+    return sweeps
+
+
+def _stored(instance: DagsterInstance, filters: RunsFilter) -> Iterator[StoredRun]:
+    """Runs, newest first, as many as are asked of it."""
     cursor: str | None = None
     for _page in range(MOST_RUNS // PAGE):
         found = instance.get_run_records(filters, limit=PAGE, cursor=cursor)
-        for record in found:
-            names.setdefault(sweep_of(record.dagster_run))
-            if len(names) > limit:
-                break
-        if len(found) < PAGE or len(names) > limit:
+        yield from found
+        if len(found) < PAGE:
             break
         cursor = found[-1].dagster_run.run_id
-    return list(names)[:limit]
 
 
 def named(instance: DagsterInstance, names: Sequence[str]) -> list[SweepReport]:
@@ -144,6 +190,12 @@ def find(instance: DagsterInstance, beginning: str) -> list[str]:
     return sorted(found)
 
 
+def ids(instance: DagsterInstance) -> set[str]:
+    """All that `find` goes by: ids of sweeps and of runs."""
+    tagged = instance.get_run_tags([keys.SWEEP_TAG])
+    return {*instance.get_run_ids(limit=MOST_RUNS), *(value for _, values in tagged for value in values)}
+
+
 def sweep_of(run: DagsterRun) -> str:
     """What the run belongs to; a run of nobody's is, with its retries, a sweep of its own."""
     for tag in (keys.SWEEP_TAG, BACKFILL_ID_TAG, ROOT_RUN_ID_TAG):
@@ -154,9 +206,9 @@ def sweep_of(run: DagsterRun) -> str:
 
 def members(instance: DagsterInstance, names: Sequence[str]) -> dict[str, list[RunRecord]]:
     """Sweep -> all its runs, for the sweeps that have any."""
-    found: dict[str, RunRecord] = {}
+    found: dict[str, list[RunRecord]] = {}
     wanted = set(names)
-    for part in _parts(list(names)):
+    for part in parts(names, PAGE):
         for filters in (
             RunsFilter(tags={keys.SWEEP_TAG: part}),
             RunsFilter(run_ids=part),
@@ -164,12 +216,20 @@ def members(instance: DagsterInstance, names: Sequence[str]) -> dict[str, list[R
             RunsFilter(tags={BACKFILL_ID_TAG: part}),
         ):
             for stored in instance.get_run_records(filters, limit=MOST_RUNS):
-                if sweep_of(stored.dagster_run) in wanted:
-                    found.setdefault(stored.dagster_run.run_id, run_record(stored))
+                run = stored.dagster_run
+                if run.run_id not in found and sweep_of(run) in wanted:
+                    found[run.run_id] = run_records(stored)
     runs: dict[str, list[RunRecord]] = {}
-    for run in found.values():
-        runs.setdefault(run.sweep, []).append(run)
+    for records in found.values():
+        runs.setdefault(records[0].sweep, []).extend(records)
     return runs
+
+
+def newest_poll(instance: DagsterInstance, before: float | None = None) -> str | None:
+    """Id of the run that polled last and well, of those before that moment; empty if it was none of Dagster's runs."""
+    chosen = AssetRecordsFilter(keys.CATALOGUE, before_timestamp=before)
+    found = instance.fetch_materializations(chosen, limit=1).records
+    return found[0].run_id if found else None
 
 
 def _reports(
@@ -180,36 +240,52 @@ def _reports(
     by_run: dict[str, list[EventRecord]] = {}
     for event in happened:
         by_run.setdefault(event.run_id, []).append(event)
-    return [
-        sweep_report.report(name, runs[name], [e for run in runs[name] for e in by_run.get(run.run_id, [])])
-        for name in there
-    ]
+    poll = newest_poll(instance)
+    reports = []
+    for name in there:
+        run_ids = dict.fromkeys(run.run_id for run in runs[name])
+        mine = [event for run_id in run_ids for event in by_run.get(run_id, [])]
+        reports.append(sweep_report.report(name, runs[name], mine, superseded=poll not in run_ids))
+    return reports
 
 
 # -- runs ----------------------------------------------------------------------------------------------------------
 
 
-def run_record(stored: StoredRun) -> RunRecord:
-    """One run."""
+def run_records(stored: StoredRun) -> list[RunRecord]:
+    """One run: a record for each table that it writes, and one for what is of none."""
     run, tags = stored.dagster_run, stored.dagster_run.tags
-    state, touched = _STATES[run.status], stored.update_timestamp.timestamp()
-    return RunRecord(
+    state, changed = _STATES[run.status], stored.update_timestamp.timestamp()
+    whole = RunRecord(
         run_id=run.run_id,
         sweep=sweep_of(run),
         state=state,
-        targets=frozenset(target(key) for key in run.asset_selection or ()),
+        targets=frozenset(),
         launcher=_launcher(tags),
         created=stored.create_timestamp.timestamp(),
         started=stored.start_time,
         # one that ended without having begun has no end in Dagster's books
-        ended=stored.end_time or (touched if state.ended else None),
-        touched=touched,
-        table=_table(run),
+        ended=stored.end_time or (changed if state.ended else None),
+        touched=changed,
         segment=tags.get(keys.SEGMENT_TAG) or _range(tags),
         updated=tags.get(keys.UPDATED_TAG, ""),
-        wish=_wish(run),
-        will_retry=tags.get(WILL_RETRY_TAG) == "true" and AUTO_RETRY_RUN_ID_TAG not in tags,
+        will_retry=_will_retry(run),
     )
+    return [
+        replace(whole, table=table, targets=frozenset(targets), wish=_wish(run, table))
+        for table, targets in _by_table(run).items()
+    ]
+
+
+def _will_retry(run: DagsterRun) -> bool:
+    """Whether Dagster's daemon is going to.
+
+    Dagster says so of whatever died, but its daemon launches again only what came of a code location: never a run of
+    the command.
+    """
+    tags = run.tags
+    announced = tags.get(WILL_RETRY_TAG) == "true" and AUTO_RETRY_RUN_ID_TAG not in tags
+    return announced and run.remote_job_origin is not None
 
 
 def target(key: AssetKey) -> Target:
@@ -228,12 +304,20 @@ def _stage(key: AssetKey) -> Stage:
     return _BY_PREFIX.get(first, Stage.SHARED)
 
 
-def _table(run: DagsterRun) -> str:
-    if table := run.tags.get(keys.TABLE_TAG):
-        return table
-    # launched in the UI: one table at most, else it is a run of many
-    found = {table for key in run.asset_selection or () if (table := keys.table(key))}
-    return found.pop() if len(found) == 1 else ""
+def _by_table(run: DagsterRun) -> dict[str, set[Target]]:
+    """What the run is to write, by table; only one launched in the UI writes several."""
+    selected, tagged = _selected(run), run.tags.get(keys.TABLE_TAG)
+    if tagged:
+        return {tagged: {target(key) for key in selected}}
+    found: dict[str, set[Target]] = {}
+    for key in selected:
+        found.setdefault(keys.table(key) or "", set()).add(target(key))
+    return found or {"": set()}
+
+
+def _selected(run: DagsterRun) -> Collection[AssetKey]:
+    """The assets; Dagster notes none for a run of the schedule, whose job is the poll and nothing else."""
+    return run.asset_selection or ({keys.CATALOGUE} if keys.POLL_TAG in run.tags else ())
 
 
 def _launcher(tags: Mapping[str, str]) -> str:
@@ -252,131 +336,8 @@ def _range(tags: Mapping[str, str]) -> str:
     return "...".join(tags[name] for name in _RANGE if name in tags) if BACKFILL_ID_TAG in tags else ""
 
 
-def _wish(run: DagsterRun) -> dict[str, Any]:
-    """What was asked of the sync beyond what is due; a run by partition keys asks for these."""
+def _wish(run: DagsterRun, table: str) -> dict[str, Any]:
+    """What was asked of the table's sync beyond what is due; a run by partition keys asks for these."""
     ops: Any = run.run_config.get("ops") or {}
-    for name, given in ops.items():
-        if name.startswith("sync_"):
-            config = dict((given or {}).get("config") or {})
-            return {key: value for key, value in config.items() if key in {"periods", "since", "accept_shrink"}}
-    return {}
-
-
-# -- events --------------------------------------------------------------------------------------------------------
-
-
-def events(instance: DagsterInstance, runs: Sequence[RunRecord], *, named: bool = True) -> list[EventRecord]:
-    """What a report needs to know of these runs.
-
-    Args:
-        instance: Dagster's.
-        runs: of which.
-        named: also of single periods: what failed runs had planned and reported, and what those settled whose summary
-            does not list it.
-    """
-    table = SqlEventLogStorageTable.c
-    whole = db.and_(table.dagster_event_type == _WRITTEN.value, table.partition.is_(None))
-    broken = table.dagster_event_type.in_([kind.value for kind in _FAILURES])
-    stages = {run.run_id: frozenset(target.stage for target in run.targets) for run in runs}
-    found = [
-        event
-        for entry in _entries(instance, [run.run_id for run in runs], db.or_(whole, broken))
-        if (event := _event(entry, stages)) is not None
-    ]
-    if not named:
-        return found
-    listed = {event.run_id for event in found if "settled" in event.figures}
-    unnamed = [run for run in runs if run.run_id not in listed and run.table]
-    failed = [run.run_id for run in unnamed if run.state in {RunState.FAILED, RunState.STOPPED}]
-    found += _planned(instance, failed)
-    periods = db.and_(table.dagster_event_type == _WRITTEN.value, table.partition.is_not(None))
-    ids = [run.run_id for run in unnamed]
-    entries = _entries(instance, ids, periods, limit=MOST_EVENTS)
-    found += [event for entry in entries if (event := _event(entry, stages)) is not None]
-    return found
-
-
-def _planned(instance: DagsterInstance, run_ids: Sequence[str]) -> Iterator[EventRecord]:
-    """Planned periods: key and period stand in columns, so that no event need be read for them."""
-    table = SqlEventLogStorageTable.c
-    chosen = db.and_(table.dagster_event_type == _PLANNED.value, table.partition.is_not(None))
-    for run_id, asset, period in _rows(instance, run_ids, [table.run_id, table.asset_key, table.partition], chosen):
-        key = AssetKey.from_db_string(asset)
-        if key is not None:
-            yield EventRecord(run_id, EventKind.PLANNED, 0.0, "/".join(key.path), period)
-
-
-def _entries(
-    instance: DagsterInstance, run_ids: Sequence[str], chosen: db.ColumnElement[bool], limit: int | None = None
-) -> Iterator[EventLogEntry]:
-    for (text,) in _rows(instance, run_ids, [SqlEventLogStorageTable.c.event], chosen, limit):
-        yield deserialize_value(text, EventLogEntry)
-
-
-def _rows(
-    instance: DagsterInstance,
-    run_ids: Sequence[str],
-    columns: Sequence[db.Column[Any]],
-    chosen: db.ColumnElement[bool],
-    limit: int | None = None,
-) -> Iterator[Sequence[Any]]:
-    """Rows of the event log, in the order stored; many runs at a time, which Dagster's own interface cannot ask for."""
-    storage = instance.event_log_storage
-    if not isinstance(storage, SqlEventLogStorage):
-        raise TypeError(f"the event log is not kept in a database: {type(storage).__name__}")
-    # SQLite has a file for each run
-    size = 1 if isinstance(storage, SqliteEventLogStorage) else PAGE
-    left = limit
-    for part in _parts(run_ids, size):
-        if left is not None and left <= 0:
-            return
-        query = db_select(columns).where(SqlEventLogStorageTable.c.run_id.in_(part)).where(chosen)
-        query = query.order_by(SqlEventLogStorageTable.c.id)
-        with storage.run_connection(part[0]) as connection:
-            rows = connection.execute(query if left is None else query.limit(left)).fetchall()
-        left = left if left is None else left - len(rows)
-        yield from rows
-
-
-def _parts(items: Sequence[str], size: int = PAGE) -> Iterator[list[str]]:
-    for start in range(0, len(items), size):
-        yield list(items[start : start + size])
-
-
-def _event(entry: EventLogEntry, stages: Mapping[str, Collection[Stage]]) -> EventRecord | None:
-    event = entry.dagster_event
-    if event is None:
-        return None
-    if event.event_type is _WRITTEN:
-        written = event.step_materialization_data.materialization
-        figures = {name: value.value for name, value in written.metadata.items() if hasattr(value, "value")}
-        asset = "/".join(written.asset_key.path)
-        return EventRecord(entry.run_id, EventKind.WRITTEN, entry.timestamp, asset, written.partition, figures=figures)
-    kind = _FAILURES[event.event_type]
-    broken = _stages_of(event.step_key or "", stages.get(entry.run_id, ())) if kind is EventKind.STEP_FAILED else ()
-    return EventRecord(entry.run_id, kind, entry.timestamp, stages=frozenset(broken), text=_text(entry))
-
-
-def _stages_of(step: str, of_run: Iterable[Stage]) -> Iterable[Stage]:
-    """What a step does: that of a table syncs it or documents it, any other all there is."""
-    if step.startswith("sync_"):
-        return SYNC_STAGES
-    return DOCUMENT_STAGES if step.startswith("document_") else of_run
-
-
-def _text(entry: EventLogEntry) -> str:
-    """The error in words: our own where there is one, else the innermost of Dagster's."""
-    event = entry.dagster_event
-    if event is None:
-        return ""
-    if event.event_type is not DagsterEventType.STEP_FAILURE:
-        return event.message or ""
-    data = event.step_failure_data
-    if data.user_failure_data is not None and data.user_failure_data.description:
-        return data.user_failure_data.description
-    error = data.error
-    if error is not None and error.cls_name == DagsterExecutionInterruptedError.__name__:
-        return sweep_report.STOPPED
-    while error is not None and error.cause is not None:
-        error = error.cause
-    return (error.message if error is not None else event.message or "").strip()
+    config = (ops.get(keys.op_name(table)) or {}).get("config") or {}
+    return {key: value for key, value in config.items() if key in {"periods", "since", "accept_shrink"}}

@@ -35,9 +35,11 @@ from pydantic import SecretStr
 
 from varro_assets import errors
 from varro_assets.defs import keys
+from varro_assets.defs.tables import Periods
 from varro_assets.engine import clock
 from varro_assets.errors import SourceUnavailable
 from varro_assets.settings import Settings
+from varro_assets.statbank.sweeps.sweep import WHOLE_TABLE
 
 TOLD_TAG = "varro/told"
 """Run tag: when the webhook was told of the run."""
@@ -79,7 +81,7 @@ class FailedRun:
     Attributes:
         place: of its failure in Dagster's log.
         about: the table; else the assets or the job.
-        periods: a key or ``first...last``; empty if it had none.
+        periods: a key, ``first...last`` or ``whole table``; empty if it had none.
         error: in its own words.
         ended: seconds since 1970.
         will_retry: what Dagster says; None before it has said anything.
@@ -152,7 +154,7 @@ def message(runs: Sequence[FailedRun], ui: str) -> dict[str, Any]:
     if len(runs) == 1:
         (run,) = runs
         said = _described(run, ui, LONGEST_ERROR)
-        periods = f", {run.periods}" if run.periods else ""
+        periods = f" ({run.periods})" if run.periods else ""
         return {"text": f"{run.about}{periods} failed: {said['error']}\n{said['url']}", **said}
     listed = [_described(run, ui, LONGEST_LINE) for run in runs[:FIRST]]
     lines = [f"- {said['table']}: {said['error']} {said['url']}" for said in listed]
@@ -235,9 +237,18 @@ def _about(run: DagsterRun) -> str:
 
 def _periods(run: DagsterRun) -> str:
     tags = run.tags
+    if _is_of_whole_table(run):
+        return WHOLE_TABLE
     first, last = tags.get("dagster/asset_partition_range_start"), tags.get("dagster/asset_partition_range_end")
     between = f"{first}...{last}" if first and last and first != last else first or ""
     return tags.get(keys.SEGMENT_TAG) or between or tags.get("dagster/partition") or ""
+
+
+def _is_of_whole_table(run: DagsterRun) -> bool:
+    """Whether its range of keys only places it in the UI: the tags do not say so of a command's runs and old ones."""
+    ops: Any = run.run_config.get("ops") or {}
+    config = (ops.get(keys.op_name(run.tags.get(keys.TABLE_TAG, ""))) or {}).get("config") or {}
+    return config.get("periods") in {Periods.ALL.name, Periods.DUE.name}
 
 
 def _error(instance: DagsterInstance, run: DagsterRun) -> tuple[str, bool]:

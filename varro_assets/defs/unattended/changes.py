@@ -132,12 +132,14 @@ class Tick:
         self._mend(silent.ended, gathered)
         decision = sweep.decide(gathered.situation, self._now, gathered.workload.of, self._out_of_time)
         runs += [requests.of_table(demand, requests.sweep_of(catalogue)) for demand in decision.demands]
-        said.append(sweep.say(decision, len(gathered.situation.tables), self._errors(gathered, decision)))
+        late = None
         if not (runs or gathered.busy or tried.under_way):
             late = joint_documents.request(self._instance, self._connection, requests.sweep_of(catalogue), self._now)
             runs += [late] if late else []
             # what happened is told when it is over
             projections.write_projections(self._instance, self._settings)
+        errors = self._errors(gathered, decision)
+        said.append(sweep.say(decision, len(gathered.situation.tables), errors, documents=late is not None))
         cursor = self._reload(decision, cursor.model_copy(update={"after": decision.after}), said)
         return self._result(runs, decision, cursor, said)
 

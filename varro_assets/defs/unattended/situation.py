@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from dagster import DagsterInstance
 
@@ -76,7 +76,7 @@ def gather(
     states = due.states(followed, catalogue, synced, sources.tables_dir)
     open_tables = [table for table, state in states.items() if state not in {State.CURRENT, State.GONE}]
     updated = {table: catalogue.entries[table].updated for table in open_tables}
-    since = {table: _moment(synced[table]) for table in open_tables if table in synced}
+    since = {table: synced[table].ended for table in open_tables if table in synced}
     tried = attempts.of_tables(instance, updated, since, now)
     busy = _busy(instance, connection, followed) | {table for table, one in tried.items() if one.under_way}
     candidates = []
@@ -99,11 +99,6 @@ def gather(
 def _scope(file: FollowFile, table: str) -> Scope:
     options = file.options(table)
     return Scope(trailing=options.trailing, refresh=options.refresh)
-
-
-def _moment(row: Synced) -> datetime:
-    # it is told to the second, cut off
-    return datetime.fromisoformat(row.synced_at) + timedelta(seconds=1)
 
 
 def _busy(instance: DagsterInstance, connection: Connection, followed: Collection[str]) -> set[str]:

@@ -166,6 +166,8 @@ class Ledger:
             )
             return Register(since, int(stated.get("entries", 0)), noted, lost)
         except FileNotFoundError:
+            if self.stamps():
+                raise _unusable(path, "it is gone") from None
             raise DamagedPartition(
                 "read the ledger of",
                 on=self.dataset,
@@ -173,7 +175,7 @@ class Ledger:
                 todo=f"It begins with the next: varro sync {self.dataset}",
             ) from None
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ledger_files.damaged(path, str(error)) from error
+            raise _unusable(path, str(error)) from error
 
     @property
     def since(self) -> datetime | None:
@@ -386,3 +388,8 @@ def _period_of(name: str) -> str | None:
         return periods.period_of(name)
     except InvalidPeriod:
         return None
+
+
+def _unusable(path: Path, got: str) -> DamagedPartition:
+    todo = "Bring it back from a backup; without it nothing says whether the entries are all there were."
+    return DamagedPartition("read the ledger", on=str(path), got=got, todo=todo)

@@ -70,6 +70,33 @@ def count(found: Mapping[str, tuple[Change, ...]]) -> dict[Change, int]:
     return {change: counted[change] for change in Change if counted[change]}
 
 
+_WORDS = {
+    Change.NEW: ("is new", "are new"),
+    Change.GONE: ("is gone", "are gone"),
+    Change.REVISED: ("was revised without a new period", "were revised without a new period"),
+    Change.EXTENDED: ("has a new period", "have a new period"),
+    Change.HISTORY: ("begins with another period", "begin with another period"),
+    Change.CUT_BACK: ("ends with an earlier period", "end with an earlier period"),
+    Change.TAKEN_BACK: ("was taken back to an older publication", "were taken back to an older publication"),
+    Change.RESHAPED: ("has other variables", "have other variables"),
+    Change.UNANNOUNCED: ("has other periods unannounced", "have other periods unannounced"),
+}
+
+
+def say(found: Mapping[str, tuple[Change, ...]]) -> str:
+    """What happened, in a sentence; the first of the numbers says what is counted."""
+    parts = [
+        f"{number} {_WORDS[change][number != 1]}"
+        for change, number in count(found).items()
+        if change is not Change.UNCHANGED
+    ]
+    if not parts:
+        return "Since the poll before: no change."
+    number, _, rest = parts[0].partition(" ")
+    noun = "table" if number == "1" else "tables"
+    return f"Since the poll before: {', '.join([f'{number} {noun} {rest}', *parts[1:]])}."
+
+
 def as_markdown(found: Mapping[str, tuple[Change, ...]]) -> str:
     """A table with a line for each kind of change, unchanged tables only counted."""
     lines = ["| change | tables | which |", "|---|---|---|"]

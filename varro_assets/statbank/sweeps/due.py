@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 
@@ -43,6 +44,11 @@ class Synced:
     periods: int
     rows: int
     present: bool
+
+    @property
+    def ended(self) -> datetime:
+        """The moment that the sync had ended by: it is told to the second, cut off."""
+        return datetime.fromisoformat(self.synced_at) + timedelta(seconds=1)
 
 
 _SYNCED = """

@@ -21,6 +21,7 @@ SMALL_GAP = 3
 """So many keys between two that are due do not cut a range: a run costs more than looking at a key that is not due."""
 LONGEST_RANGE = 12
 """Keys in the range of a run that finds out by itself what is due: they are only what shows the run in the UI."""
+WHOLE_TABLE = "whole table"
 _DUE = (State.REFILL, State.CHANGED, State.NEVER)
 
 
@@ -124,13 +125,14 @@ class Demand:
 
     @property
     def segment(self) -> str:
-        """The range in one word, as Dagster's UI writes it."""
-        return f"{self.first}...{self.last}" if self.first else "no keys yet"
+        """What is read, for people: the range as Dagster's UI writes it, where the run reads nothing beyond it."""
+        return f"{self.first}...{self.last}" if self.how is How.SEGMENT else WHOLE_TABLE
 
     @property
     def key(self) -> str:
         """What is never run twice."""
-        return f"{self.table} {self.updated} {self.segment} {self.attempt}"
+        placed = f"{self.first}...{self.last}" if self.first else "no keys yet"
+        return f"{self.table} {self.updated} {placed} {self.attempt}"
 
 
 @dataclass(frozen=True)
@@ -311,13 +313,14 @@ def newest(order: Sequence[str], known: Sequence[str]) -> tuple[str, str]:
     return order[first], order[last]
 
 
-def say(decision: Decision, followed: int, errors: Mapping[str, str]) -> str:
+def say(decision: Decision, followed: int, errors: Mapping[str, str], *, documents: bool = False) -> str:
     """The decision in a sentence or two, for people.
 
     Args:
         decision: made.
         followed: how many tables are.
         errors: table -> what ended its last attempt.
+        documents: whether a run is requested for what tables share.
     """
     groups = (
         (decision.asked, "asked for now"),
@@ -328,19 +331,27 @@ def say(decision: Decision, followed: int, errors: Mapping[str, str]) -> str:
     )
     parts = [f"{len(tables)} {what}" for tables, what in groups if tables]
     if (soonest := decision.next_try) is not None:
-        table, until = soonest
-        why = f": {error}" if (error := errors.get(table, "")) else ""
-        parts.append(f"{len(decision.waiting)} wait after a failure, the next until {until:%H:%M} UTC ({table}{why})")
+        parts.append(_waiting(len(decision.waiting), *soonest, errors))
     if decision.due:
         text = f"{_tables(decision.due)} due: {', '.join(parts)}."
+    elif documents:
+        text = "No table is due."
     else:
         rest = followed - len(decision.gone) - len(decision.unloaded)
         text = f"Nothing is due: {rest} of {followed} followed tables are up to date."
+    if documents:
+        text += " Subject pages and other shared documents are brought up to date (1 run)."
     for table, problem in decision.problems.items():
         text += f" {table}: {problem}"
     if decision.gone:
         text += f" Followed and not in the catalogue: {_names(decision.gone)}."
     return text
+
+
+def _waiting(number: int, table: str, until: datetime, errors: Mapping[str, str]) -> str:
+    why = f": {error}" if (error := errors.get(table, "")) else ""
+    said = "1 waits after a failure and" if number == 1 else f"{number} wait after a failure; the next"
+    return f"{said} is tried again at {until:%H:%M} UTC ({table}{why})"
 
 
 def _tables(number: int) -> str:

@@ -6,7 +6,7 @@ no period's file.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -18,7 +18,9 @@ from varro_assets.errors import DamagedPartition, InvalidPeriod
 from varro_assets.statbank import manifest, table_plan
 from varro_assets.statbank.catalog import Catalogue
 from varro_assets.statbank.holding import HeldPeriod, holdings_of
-from varro_assets.statbank.reads import Recorded, reads
+from varro_assets.statbank.manifest import Manifest
+from varro_assets.statbank.models import TableInfo
+from varro_assets.statbank.reads import Recorded, reads, unrecorded
 from varro_assets.statbank.sources import Sources
 from varro_assets.statbank.sweeps.due import State
 from varro_assets.statbank.sweeps.sweep import Candidate, Work
@@ -75,6 +77,8 @@ class Workload:
             return Work(stored, info.tids)
         held, recorded = self._held.get(table, {}), self._reads.get(table, {})
         state = manifest.read_usable(self.sources.store(table).folder)
+        if not _is_told(info, held, state, recorded):
+            return Work(stored, info.tids)
         plan = table_plan.make_plan(info, held, self.scope(table), state, recorded, self.now)
         if _ALL_OF_IT.intersection(plan.fetch.values()):
             return Work(stored, info.tids)
@@ -88,6 +92,18 @@ class Workload:
         except DamagedPartition:
             return Work(stored, [*held, *stored] or _code(latest), refillable=False)
         return Work(stored, [*held, *state.info.tids])
+
+
+def _is_told(
+    info: TableInfo, held: Mapping[str, HeldPeriod], state: Manifest | None, recorded: Mapping[str, Recorded]
+) -> bool:
+    """Whether the warehouse says of each period what its file says, so that a run plans the same as is planned here.
+
+    It does not when it was lost, or filled anew from the files: when a period without a record was read, its file alone
+    tells. The run that finds out by itself records it before it asks for anything.
+    """
+    expected = {*recorded, *(state.info.tids if state else ())}.intersection(info.tids)
+    return expected <= held.keys() and not unrecorded(info.tids, held, recorded)
 
 
 def _code(label: str) -> list[str]:

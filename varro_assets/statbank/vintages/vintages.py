@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 
@@ -22,6 +22,8 @@ from varro_assets.engine.revisions.ledger import Ledger, lost_before
 from varro_assets.engine.revisions.ledger_files import Entry, State
 from varro_assets.errors import DamagedPartition, UnknownVintage
 
+_DAMAGED = "The ledger in data/dst/revisions/{table} is damaged; bring it back from a backup."
+_PRESENT = "Not even the present state is whole: varro doctor --deep says what mends it."
 _EVER = datetime.min.replace(tzinfo=UTC)
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
@@ -49,8 +51,8 @@ class Held:
         Raises:
             UnknownVintage: a file on the way back is damaged, or does not lead to the content that was held.
         """
+        rows = None if self.back and self.back[0].whole else self._present()
         try:
-            rows = None if self.back and self.back[0].whole else differences.contents(self._store.path(self.period))
             for entry in self.back:
                 if not entry.unchanged:
                     cells = ledger_files.cells(self._ledger.path(entry.period, entry.detected_at))
@@ -58,15 +60,33 @@ class Held:
             if rows is not None and content.of_table(rows, self.period) == self.state.content_hash:
                 return rows
         except DamagedPartition as error:
-            raise _unknown(self._ledger.dataset, self.period, error.problem, None) from error
-        raise _unknown(self._ledger.dataset, self.period, "the ledger leads to other rows than were held", None)
+            raise self._unknown(error.problem, _DAMAGED) from error
+        if not self.back:
+            raise self._unknown("its file holds other rows than it states", _PRESENT)
+        raise self._unknown("the ledger leads to other rows than were held", _DAMAGED)
+
+    def _present(self) -> pa.Table:
+        try:
+            return differences.contents(self._store.path(self.period))
+        except DamagedPartition as error:
+            raise self._unknown(error.problem, _PRESENT) from error
+
+    def _unknown(self, why: str, todo: str) -> UnknownVintage:
+        table = self._ledger.dataset
+        return _refusal(table, self.period, why, todo.format(table=table))
 
 
 @dataclass(frozen=True)
 class _Gap:
-    """What was held for a while is not known, and why."""
+    """What was held for a while is not known.
+
+    Attributes:
+        why: in words.
+        damaged: an entry of the ledger cannot be read; it may still be brought back.
+    """
 
     why: str
+    damaged: bool = False
 
 
 _Stretch = tuple[datetime, Held | _Gap | None]
@@ -98,11 +118,11 @@ def held_at(store: PartitionStore, ledger: Ledger, moment: datetime) -> list[Hel
     found = []
     history, lost = _history(store, ledger)
     if lost is not None and moment < lost:
-        raise _unknown(store.dataset, "", "entries of the ledger were lost", known_since(store, ledger))
+        raise _unknown(store.dataset, "", _Gap("entries of the ledger were lost"), known_since(store, ledger))
     for period, stretches in history.items():
         held = [what for start, what in stretches if start <= moment][-1]
         if isinstance(held, _Gap):
-            raise _unknown(store.dataset, period, held.why, known_since(store, ledger))
+            raise _unknown(store.dataset, period, held, known_since(store, ledger))
         if held is not None:
             found.append(held)
     return found
@@ -138,10 +158,11 @@ def _history(store: PartitionStore, ledger: Ledger) -> tuple[dict[str, list[_Str
 def _stretches(
     store: PartitionStore, ledger: Ledger, period: str, begun: datetime | None, noted: bool
 ) -> list[_Stretch]:
+    now, damage = _EVER, None
     try:
         entries = ledger.entries(period) if noted else []
-    except DamagedPartition as error:
-        return [(_EVER, _Gap(error.problem))]
+    except DamagedPartition:
+        entries, now, damage = _behind_damage(ledger, period)
     try:
         present = State.of(store.info(period)) if store.path(period).exists() else None
     except DamagedPartition as error:
@@ -154,25 +175,28 @@ def _stretches(
             return None
         return _Gap("what was changed since is not kept") if back is None else Held(period, state, back, store, ledger)
 
-    line: list[_Stretch] = []
-    now, last = _EVER, None
+    line: list[_Stretch] = [(_EVER, damage)] if damage else []
+    last = None
     for place, before in enumerate([*(entry.before for entry in entries), present]):
-        if not place:
-            watched = before is not None and (begun is None or before.since >= begun)
-            if entries and not entries[0].opens:
-                line.append((now, _Gap("what was noted of it before is lost")))
-            else:
-                line.append(
-                    (now, None if watched else _Gap("it was held before the ledger began, or its file was lost"))
-                )
-        elif (last and last.content_hash) != (before and before.content_hash) and not (last is None and before):
-            line[-1] = (now, _Gap("its file was lost, or replaced from outside"))
+        if place:
+            if (last and last.content_hash) != (before and before.content_hash) and not (last is None and before):
+                line[-1] = (now, _Gap("its file was lost, or replaced from outside"))
+        elif not damage:
+            line.append((now, _before(entries, before, begun)))
         if before is not None and (last is None or last.content_hash != before.content_hash):
             line.append((max(before.since, now), held(place, before)))
         if place < len(entries):
             now, last = entries[place].detected_at, entries[place].after
             line.append((now, held(place + 1, last)))
     return line
+
+
+def _before(entries: Sequence[Entry], first: State | None, begun: datetime | None) -> _Gap | None:
+    """What was held before the first content that is known of."""
+    if entries and not entries[0].opens:
+        return _Gap("what was noted of it before is lost")
+    watched = first is not None and (begun is None or first.since >= begun)
+    return None if watched else _Gap("it was held before the ledger began, or its file was lost")
 
 
 def _reached(entries: Sequence[Entry], present: State | None) -> list[tuple[Entry, ...] | None]:
@@ -191,10 +215,27 @@ def _reached(entries: Sequence[Entry], present: State | None) -> list[tuple[Entr
     return reached[::-1]
 
 
-def _unknown(table: str, period: str, why: str, since: datetime | None) -> UnknownVintage:
-    todo = "The ledger in data/dst/revisions is damaged; bring it back from a backup."
+def _behind_damage(ledger: Ledger, period: str) -> tuple[list[Entry], datetime, _Gap | None]:
+    """The entries since the last that cannot be read, when that was made, and what is not known before."""
+    entries: list[Entry] = []
+    for stamp in reversed(ledger.stamps().get(period, [])):
+        try:
+            entries.append(ledger.entry(period, stamp))
+        except DamagedPartition as error:
+            return entries[::-1], stamp, _Gap(error.problem, damaged=True)
+    return entries[::-1], _EVER, None
+
+
+def _unknown(table: str, period: str, gap: _Gap, since: datetime | None) -> UnknownVintage:
+    todo = [_DAMAGED.format(table=table)] if gap.damaged or since is None else []
     if since == _NEVER:
-        todo = f"Not even the present state is whole: varro sync {table}"
+        todo = todo or [f"Not even the present state is whole: varro sync {table}"]
     elif since is not None:
-        todo = f"Every state since {since:%Y-%m-%d %H:%M:%S} UTC is known."
+        # in whole seconds, as people write them
+        since += timedelta(microseconds=-since.microsecond % 1_000_000)
+        todo.append(f"Every state since {since:%Y-%m-%d %H:%M:%S} UTC is known.")
+    return _refusal(table, period, gap.why, " ".join(todo))
+
+
+def _refusal(table: str, period: str, why: str, todo: str) -> UnknownVintage:
     return UnknownVintage("rebuild", on=f"{table} {period}".strip() + " as it was then", got=why, todo=todo)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,10 +11,13 @@ import pytest
 import requests
 from typer.testing import CliRunner
 
+from varro_assets.cli.app import app as whole
+from varro_assets.cli.simulator import PUBLICATIONS as EXPLAINED
 from varro_assets.cli.simulator import app
 from varro_assets.simulator import Simulator
 from varro_assets.simulator.faults import KINDS as FAULTS
 from varro_assets.simulator.publications import KINDS as PUBLICATIONS
+from varro_assets.simulator.universe import REVISE_CLASSIFICATION
 
 
 @pytest.fixture
@@ -57,6 +61,23 @@ def test_fault_requests_reset(varro, simulator: Simulator) -> None:
     assert len(simulator.requests) == 1
 
 
+def test_faults_end_and_publications_stay(varro, simulator: Simulator) -> None:
+    varro("publish", "FT", "touch")
+    assert "every time, until `simulator fault none`" in varro("fault", "server_error", "--count", "0").output
+    assert varro("fault", "none").output == "No fault is set any more; 1 ended.\n"
+    assert requests.get(f"{simulator.url}/tables", timeout=5).ok
+    assert len(simulator.universe.publications) == 1
+    assert varro("fault", "none").output == "No fault was set.\n"
+
+
+def test_a_fault_that_would_not_last_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VARRO_HOME", str(tmp_path))
+    monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
+    said = CliRunner().invoke(whole, ["--demo", "simulator", "fault", "reset"])
+    assert said.exit_code == 1
+    assert "Start it with `varro --demo up`" in said.output
+
+
 def test_a_fault_with_numbers(varro, simulator: Simulator) -> None:
     assert varro("fault", "server_error", "--set", "status=502").exit_code == 0
     assert requests.get(f"{simulator.url}/tables", timeout=5).status_code == 502
@@ -68,13 +89,16 @@ def test_nobody_there() -> None:
     result = CliRunner().invoke(app, ["requests", "--url", "http://127.0.0.1:9"])
     assert result.exit_code == 1
     assert "varro simulator serve" in result.output
+    assert "varro --demo simulator" in result.output
 
 
 def test_help_names_all_kinds() -> None:
     publish = " ".join(CliRunner().invoke(app, ["publish", "--help"], terminal_width=200).output.split())
     fault = " ".join(CliRunner().invoke(app, ["fault", "--help"], terminal_width=200).output.split())
-    assert all(kind in publish for kind in PUBLICATIONS)
-    assert all(kind in fault for kind in FAULTS if kind != "publish")
+    assert all(f" {kind}: " in publish for kind in [*PUBLICATIONS, REVISE_CLASSIFICATION])
+    assert set(EXPLAINED) == {*PUBLICATIONS, REVISE_CLASSIFICATION}
+    assert all(f" {kind}: " in fault for kind in FAULTS if kind != "publish")
+    assert "0 = every time" in fault
 
 
 def test_help_names_what_stands_beside_the_api() -> None:
@@ -105,3 +129,15 @@ def test_serve_says_where_it_is(tmp_path: Path) -> None:
             assert requests.get(f"{beside['GEO_URL']}/regioner?format=geojson", timeout=5).ok
         finally:
             process.terminate()
+
+
+def test_a_port_that_is_taken_is_refused() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        code = "from varro_assets.cli.app import main; main()"
+        command = [sys.executable, "-c", code, "simulator", "serve", "--port", str(port)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert f"Port {port} cannot be used (Address already in use). Choose another with --port." in done.stderr
