@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from varro_assets.engine import staged_folder
 from varro_assets.errors import ConfigurationError
 
-TOKEN = uuid.uuid4().hex
+TOKEN = "0123456789abcdef" * 2
 
 
 def staged_at(target: Path) -> Path:
