@@ -29,7 +29,7 @@ class ReadyHomes:
     folder: Path
     _made: dict[str, str] = field(default_factory=dict)
 
-    def bring(self, name: str, home: Path, database: str, fill: Callable[[], None]) -> None:
+    def bring(self, name: str, home: Path, database: str, fill: Callable[[], object]) -> None:
         """Make home and database as ``fill`` leaves them; it is called for the first test that asks."""
         if name not in self._made:
             fill()

@@ -17,6 +17,8 @@ from varro_assets.engine import postgres
 from varro_assets.statbank import catalog
 from varro_assets_tests.defs.conftest import DUE, Lab
 
+pytestmark = pytest.mark.slow  # a whole run each
+
 CHECKS = {"links_hold", "coverage", "columns_exist", "notes_intact"}
 SYNC, DOCUMENT = "sync_van5", "document_van5"
 

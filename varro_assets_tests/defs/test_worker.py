@@ -99,6 +99,7 @@ def test_a_worker_learns_its_tables_and_says_so_in_the_log_of_the_run(stored: Da
     assert entry.message == "Loading the definitions of KORD1 alone."
 
 
+@pytest.mark.slow  # five processes that import dagster
 def test_in_doubt_a_worker_builds_everything(stored: DagsterInstance) -> None:
     catalogue = stored.add_run(_run([keys.CATALOGUE]))
     arguments = _arguments(stored, catalogue.run_id)

@@ -17,6 +17,8 @@ from varro_assets.engine import files, postgres
 from varro_assets.errors import StorageFull
 from varro_assets_tests.documents.conftest import FEW, Home, note
 
+pytestmark = pytest.mark.slow  # whole homes
+
 
 def changed(home: Home, *tables: str) -> None:
     """Something to write for each of these."""

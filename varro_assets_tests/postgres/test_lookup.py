@@ -15,7 +15,9 @@ from varro_assets.dimensions.dim_table import DimTables
 from varro_assets.dimensions.models import Dimension, Member
 from varro_assets.engine import postgres
 from varro_assets.errors import ConfigurationError, InvalidLink, UnknownColumn, UnknownTable
+from varro_assets.settings import Settings
 from varro_assets_tests.oracle import World
+from varro_assets_tests.ready_homes import ReadyHomes
 
 AREAS = Dimension(
     name="areas",
@@ -53,13 +55,17 @@ def _lives(world: World, table: str) -> int:
 
 
 @pytest.fixture
-def folk(world: World) -> World:
+def folk(world: World, settings: Settings, warehouse_database: str, ready_homes: ReadyHomes) -> World:
     """FOLK1A with its lives, and a dimension of some of its areas."""
-    world.sync("FOLK1A")
-    _lives(world, "FOLK1A")
-    with world.database() as connection:
-        connection.autocommit = False
-        DimTables(connection).load(AREAS)
+
+    def fill() -> None:
+        world.sync("FOLK1A")
+        _lives(world, "FOLK1A")
+        with world.database() as connection:
+            connection.autocommit = False
+            DimTables(connection).load(AREAS)
+
+    ready_homes.bring("folk", settings.home, warehouse_database, fill)
     return world
 
 

@@ -18,6 +18,8 @@ from varro_assets.statbank.sweeps.due import State
 from varro_assets.statbank.sync_report import Outcome
 from varro_assets_tests.oracle import World, slowly
 
+pytestmark = pytest.mark.slow  # a sync is broken at every moment
+
 FULL = Scope(full=True)
 
 PUBLICATIONS = [

@@ -23,6 +23,8 @@ from varro_assets.statbank.sync_report import Outcome
 from varro_assets_tests.conftest import Recorder
 from varro_assets_tests.oracle import World, slowly
 
+pytestmark = pytest.mark.slow  # each sync is begun, broken and ended
+
 FULL = Scope(full=True)
 
 

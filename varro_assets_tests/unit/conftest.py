@@ -23,6 +23,7 @@ from varro_assets.engine.server.server import Endpoint
 from varro_assets.settings import Settings
 from varro_assets.simulator import Simulator
 from varro_assets.warehouse import prepare
+from varro_assets_tests.ready_homes import ReadyHomes
 
 PROJECT = Path(__file__).parents[2]
 
@@ -50,6 +51,7 @@ class Varro:
     simulator: Simulator
     database: str
     _run: Callable[[tuple[str, ...], str], Said]
+    _ready: ReadyHomes
 
     def __call__(self, *arguments: str, answer: str = "") -> Said:
         return self._run(arguments, answer)
@@ -77,6 +79,13 @@ class Varro:
                 return cursor.fetchall() if cursor.description else []
         finally:
             connection.close()
+
+    def synced(self) -> None:
+        """What a first `varro sync` leaves: done once in a test process, copied from then on."""
+        database = make_url(self.database).database
+        assert database is not None
+        self._ready.bring("synced by the command", self.home, database, lambda: self.good("sync"))
+        self.simulator.forget_requests()
 
     @property
     def libpq(self) -> str:
@@ -136,6 +145,7 @@ def varro(
     warehouse_url: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
+    ready_homes: ReadyHomes,
 ) -> Varro:
     """Calls ``varro``; the home follows KORD1 (5 years, 40 rows), the database is the test's own."""
     (tmp_path / "dagster_home").mkdir()
@@ -159,6 +169,6 @@ def varro(
         code = ended.value.code
         return Said(code if isinstance(code, int) else int(code is not None), captured.out, captured.err)
 
-    ready = Varro(tmp_path, settings, simulator, warehouse_url, run)
+    ready = Varro(tmp_path, settings, simulator, warehouse_url, run, ready_homes)
     ready.follow("KORD1")
     return ready

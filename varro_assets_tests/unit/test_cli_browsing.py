@@ -97,7 +97,7 @@ def test_show_says_what_is_held(varro: Varro) -> None:
 
 
 def test_show_tells_when_each_period_was_read(varro: Varro) -> None:
-    varro.good("sync")
+    varro.synced()
     published = varro.simulator.universe.table("KORD1").updated.replace("T", " ")
     said = varro.good("show", "KORD1", "--periods")
     assert "period rows last read of publication last changed" in said.words
@@ -107,7 +107,7 @@ def test_show_tells_when_each_period_was_read(varro: Varro) -> None:
 
 
 def test_show_tells_of_periods_that_are_kept(varro: Varro) -> None:
-    varro.good("sync")
+    varro.synced()
     varro.simulator.universe.drop_period("KORD1", "2024")
     varro.good("sync")
     assert "kept 1 that are no longer published: 2024" in varro.good("show", "KORD1").words
@@ -165,7 +165,7 @@ def test_the_estimate_tells_the_time_that_pacing_takes(varro: Varro, monkeypatch
 
 
 def test_unfollow_keeps_what_is_held(varro: Varro) -> None:
-    varro.good("sync")
+    varro.synced()
     said = varro.good("unfollow", "kord1")
     assert "No longer followed: KORD1. What is held of them stays, documents too." in said.words
     assert _followed(varro) == []

@@ -9,6 +9,8 @@ import pytest
 from varro_assets_tests.ready_homes import ReadyHomes
 from varro_assets_tests.unit.conftest import Varro
 
+pytestmark = pytest.mark.slow  # whole homes
+
 
 @pytest.fixture
 def held(varro: Varro, warehouse_database: str, ready_homes: ReadyHomes) -> Varro:

@@ -20,7 +20,7 @@ def reading(
     varro: Varro, postgres_server: Endpoint, warehouse_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Varro]:
     """KORD1 is held, and the settings' role may become the reader."""
-    varro.good("sync")
+    varro.synced()
     with owner_as_reader(postgres_server, warehouse_database) as address:
         monkeypatch.setenv("DATABASE_URL", address)
         yield varro

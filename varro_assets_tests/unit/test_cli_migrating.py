@@ -78,7 +78,7 @@ def test_forget_asks_and_takes_out_the_partition_key(varro: Varro, legacy: Path)
 
 
 def test_forget_goes_by_what_is_published_now(varro: Varro) -> None:
-    varro.good("sync")
+    varro.synced()
     # what this home knows is that it is published; the publisher says otherwise now
     varro.simulator.universe.publish("drop_period", "KORD1", tid="2021")
     varro.good("forget", "KORD1", "2021", "--yes")

@@ -48,14 +48,14 @@ def test_dry_run_is_the_same_as_plan(varro: Varro) -> None:
 
 
 def test_plan_says_what_a_publication_brings(varro: Varro) -> None:
-    varro.good("sync")
+    varro.synced()
     assert "KORD1 up to date" in varro.good("plan").words
     varro.simulator.universe.publish_period("KORD1")
     assert "KORD1 published anew: 6 of 6 periods (2020 to 2025)" in varro.good("plan").words
 
 
 def test_plan_keeps_to_what_is_wished(varro: Varro) -> None:
-    varro.good("sync")
+    varro.synced()
     assert "5 of 5 periods" in varro.good("plan", "--full").words
     assert "(2021 to 2024)" in varro.good("plan", "--since", "2021").words
 
@@ -98,7 +98,7 @@ def test_the_sentence_at_the_end_counts_every_request(varro: Varro) -> None:
 
 
 def test_a_second_sync_makes_one_request_and_no_run(varro: Varro) -> None:
-    varro.good("sync")
+    varro.synced()
     varro.simulator.forget_requests()
     said = varro.good("sync")
     assert "Everything is up to date: 1 table as published (1 request, nothing fetched)." in said.words
@@ -107,7 +107,7 @@ def test_a_second_sync_makes_one_request_and_no_run(varro: Varro) -> None:
 
 
 def test_a_second_sync_does_not_import_dagster(varro: Varro) -> None:
-    varro.good("sync")
+    varro.synced()
     code = (
         "import sys; sys.argv = ['varro', 'sync']\n"
         "from varro_assets.cli.app import main\n"
@@ -154,7 +154,7 @@ def test_a_table_that_fails_stops_no_other(varro: Varro) -> None:
 
 
 def test_a_table_that_left_the_catalogue_is_named_and_kept(varro: Varro) -> None:
-    varro.good("sync")
+    varro.synced()
     varro.simulator.universe.withdraw("KORD1", vanish=True)
     said = varro.good("sync")
     assert "Followed, but not in the catalogue: KORD1" in said.words
@@ -164,7 +164,7 @@ def test_a_table_that_left_the_catalogue_is_named_and_kept(varro: Varro) -> None
 
 
 def test_full_fetches_everything_again(varro: Varro) -> None:
-    varro.good("sync")
+    varro.synced()
     said = varro.good("sync", "--full")
     assert "5 unchanged" in said.words
 
@@ -181,7 +181,7 @@ def test_since_fetches_from_there_on(varro: Varro) -> None:
 
 
 def test_a_shrunk_period_is_partial_until_it_is_accepted(varro: Varro) -> None:
-    varro.good("sync")
+    varro.synced()
     varro.simulator.universe.shrink("KORD1", "2024", keep=0.2)
 
     said = varro("sync")
@@ -197,7 +197,7 @@ def test_a_shrunk_period_is_partial_until_it_is_accepted(varro: Varro) -> None:
 
 
 def test_rebuild_fills_a_dropped_table_without_the_api(varro: Varro) -> None:
-    varro.good("sync")
+    varro.synced()
     varro.query("DROP TABLE fact.kord1")
     varro.simulator.forget_requests()
 
@@ -209,7 +209,7 @@ def test_rebuild_fills_a_dropped_table_without_the_api(varro: Varro) -> None:
 
 
 def test_a_dropped_table_is_refilled_by_the_next_sync(varro: Varro) -> None:
-    varro.good("sync")
+    varro.synced()
     varro.query("DROP TABLE fact.kord1")
     varro.simulator.forget_requests()
     varro.good("sync")
@@ -221,7 +221,7 @@ def test_a_dropped_table_is_refilled_by_the_next_sync(varro: Varro) -> None:
 
 
 def test_a_run_carries_its_table_and_a_range_of_wanted_keys(varro: Varro) -> None:
-    varro.good("sync")
+    varro.synced()
     (run,) = _runs(varro)
     assert run.status is DagsterRunStatus.SUCCESS
     assert run.tags[keys.TABLE_TAG] == "KORD1"
@@ -230,7 +230,7 @@ def test_a_run_carries_its_table_and_a_range_of_wanted_keys(varro: Varro) -> Non
 
 
 def test_a_key_inserted_out_of_order_gets_the_right_range(varro: Varro) -> None:
-    varro.good("sync")
+    varro.synced()
     varro.simulator.universe.drop_period("KORD1", "2024")
     varro.simulator.universe.insert_period("KORD1", "2019")
     varro.good("sync")
@@ -285,14 +285,14 @@ def _status(varro: Varro, run_id: str) -> DagsterRunStatus:
 
 
 def test_a_dead_run_is_marked_failed_by_the_next_sync(varro: Varro) -> None:
-    varro.good("sync")
+    varro.synced()
     dead = _pretend_dead(varro)
     varro.good("sync", "--full")
     assert _status(varro, dead) is DagsterRunStatus.FAILURE
 
 
 def test_a_dead_run_is_marked_failed_by_the_doctor(varro: Varro) -> None:
-    varro.good("sync")
+    varro.synced()
     dead = _pretend_dead(varro)
     said = varro.good("doctor")
     assert "marked 1 run as failed whose process is gone" in said.words
@@ -300,7 +300,7 @@ def test_a_dead_run_is_marked_failed_by_the_doctor(varro: Varro) -> None:
 
 
 def test_a_run_whose_lock_is_held_is_not_dead(varro: Varro) -> None:
-    varro.good("sync")
+    varro.synced()
     living = _pretend_dead(varro)
     with locks.table_lock(SecretStr(varro.database), launch_lock("KORD1")):
         varro("doctor")
@@ -322,7 +322,7 @@ def test_two_syncs_of_one_table_at_once(varro: Varro) -> None:
 
 
 def test_all_is_well(varro: Varro) -> None:
-    varro.good("sync")
+    varro.synced()
     assert "All is well: 1 table; files, database and Dagster agree." in varro.good("doctor").words
 
 
@@ -331,7 +331,7 @@ def test_a_doctor_before_everything(varro: Varro) -> None:
 
 
 def test_the_doctor_tells_of_a_table_that_is_due(varro: Varro) -> None:
-    varro.good("sync")
+    varro.synced()
     varro.simulator.universe.publish_period("KORD1")
     sources = open_sources(varro.settings, SecretStr(varro.database))
     catalog.poll(sources.client, sources.catalogue)
@@ -398,7 +398,7 @@ def _break_nothing(varro: Varro) -> None:
 )
 @pytest.mark.slow
 def test_the_doctor_finds_it_and_mends_it(varro: Varro, harm: Any, finding: str) -> None:
-    varro.good("sync")
+    varro.synced()
     harm(varro)
 
     said = varro("doctor")
@@ -417,7 +417,7 @@ def test_the_doctor_finds_it_and_mends_it(varro: Varro, harm: Any, finding: str)
 def test_a_deep_look_finds_a_file_that_lies(varro: Varro) -> None:
     import pyarrow.parquet as pq
 
-    varro.good("sync")
+    varro.synced()
     path = _file(varro)
     table = pq.read_table(path)
     # the same footer, other rows
