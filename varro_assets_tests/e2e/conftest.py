@@ -94,9 +94,10 @@ class Home:
         for process in psutil.process_iter():
             try:
                 named = mine in " ".join(process.cmdline()) or mine in process.environ().get("VARRO_HOME", "")
+                living = process.status() != psutil.STATUS_ZOMBIE
             except psutil.Error:
                 continue
-            if named and process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE:
+            if named and living and process.pid != os.getpid():
                 found.append(process)
         return found
 

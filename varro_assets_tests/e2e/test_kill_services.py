@@ -130,7 +130,15 @@ def in_the_middle(up: Up) -> dict[str, str]:
 
 def named(home: Home, part: str) -> psutil.Process:
     """The process of this home with these words in its command."""
-    return next(one for one in home.processes() if part in " ".join(one.cmdline()))
+    return next(one for one in home.processes() if part in command(one))
+
+
+def command(process: psutil.Process) -> str:
+    """Its words; none if it has ended since it was found."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return ""
 
 
 def is_done(up: Up, made: dict[str, str]) -> bool:
@@ -186,7 +194,7 @@ def test_postgres_and_the_daemon(up: Up, tmp_path: Path) -> None:
     made = publish(up)
     in_the_middle(up)
     postmaster = named(up.home, "pginstall/bin/postgres")
-    backend = next(one for one in postmaster.children() if "varro" in " ".join(one.cmdline()))
+    backend = next(one for one in postmaster.children() if "varro" in command(one))
     backend.kill()
     time.sleep(1)
     postmaster.kill()
@@ -205,7 +213,7 @@ def test_everything_dies_with_the_command_and_the_next_start_goes_on(up: Up, hom
     up.process.kill()
     up.process.wait(60)
     # Postgres lives on until somebody uses it and leaves
-    wait_for(lambda: all("postgres" in " ".join(one.cmdline()) for one in home.processes()), 60)
+    wait_for(lambda: all("postgres" in words for words in map(command, home.processes()) if words), 60)
     with running(home) as again:
         all_done(again, made, tmp_path)
         again.process.send_signal(signal.SIGINT)
