@@ -30,6 +30,8 @@ from varro_assets_tests.conftest import Recorder
 from varro_assets_tests.oracle import World
 from varro_assets_tests.postgres.test_sync_recovery import Crash, _after, _before, _promoting
 
+pytestmark = pytest.mark.slow  # many syncs each
+
 FULL = Scope(full=True)
 Rows = dict[str, tuple[list[str], Counter[tuple[Any, ...]]]]
 """Period -> names of its columns and its rows."""

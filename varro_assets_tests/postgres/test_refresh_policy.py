@@ -26,6 +26,8 @@ from varro_assets.statbank.table_plan import make_plan
 from varro_assets_tests.conftest import Recorder
 from varro_assets_tests.oracle import World
 
+pytestmark = pytest.mark.slow  # many syncs each
+
 TRAILING = Scope(refresh=Refresh.TRAILING)
 NARROW = Scope(refresh=Refresh.TRAILING, trailing=1)
 """A window so narrow that the turn of the others is seen."""
