@@ -234,6 +234,11 @@ class Settings(BaseSettings):
         return self.dst_dir / "mapping_tables"
 
     @property
+    def state_file(self) -> Path:
+        """How each table stands after its last run, for programs."""
+        return self.dst_dir / "state.json"
+
+    @property
     def revisions_dir(self) -> Path:
         """What changed in held periods: one folder of parquet files per table."""
         return self.dst_dir / "revisions"

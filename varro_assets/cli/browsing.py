@@ -32,8 +32,6 @@ from varro_assets.statbank.sources import Sources
 from varro_assets.statbank.sweeps import due
 
 FEW_CODES = 6
-STATE_FILE = "state.json"
-"""What `defs.records.projections` writes in the folder of all that came from the publisher."""
 WIDE = 110
 """Columns from which on the list of tables shows their variables too."""
 
@@ -186,7 +184,7 @@ def _show_failure(here: Session, settings: Settings, table: str) -> None:
     Dagster itself takes a second to load; the file is at most a tick of the sensor old, and may be missing.
     """
     try:
-        state = json.loads((settings.dst_dir / STATE_FILE).read_text(encoding="utf-8"))
+        state = json.loads((settings.state_file).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return  # nothing is known; the next run has it written anew
     known = state["tables"].get(table, {})

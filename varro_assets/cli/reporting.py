@@ -80,7 +80,9 @@ def runs(
             rows = [(report, 1) for report in (run_records.named if whole else run_records.counted)(instance, names)]
         else:
             rows = run_records.folded(instance, limit, first)
-        ids = run_records.ids(instance)
+        listed = not (alone or as_json or restart or errors or jsonl is not None)
+        # thousands, which only the list has use for
+        ids = run_records.ids(instance) if listed else ()
     found = [report for report, _ in rows]
     if jsonl is not None:
         _write_lines(jsonl, found)

@@ -13,13 +13,14 @@ import pytest
 from dagster import AssetKey, DagsterEvent, DagsterEventType, DagsterInstance, DagsterRun, DagsterRunStatus
 from dagster._core.code_pointer import FileCodePointer, ModuleCodePointer
 from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
+from dagster._core.storage.tags import WILL_RETRY_TAG
 from dagster._core.test_utils import create_test_daemon_workspace_context
 from dagster._core.workspace.load_target import ModuleTarget
 
 from varro_assets.context import dimension_documents
 from varro_assets.context.sources import open_context
 from varro_assets.defs import graph, keys
-from varro_assets.defs.unattended import attempts, dead_runs, retention
+from varro_assets.defs.unattended import dead_runs, retention
 from varro_assets.defs.unattended.dead_runs import DEFINITIONS, alive, end_silent_runs, run_lock
 from varro_assets.engine import locks, postgres
 from varro_assets.settings import Settings
@@ -192,7 +193,7 @@ def test_a_dead_run_that_nobody_asks_for_again_is_begun_again_by_dagster(
         ended = instance.get_run_by_id(run.run_id)
     assert ended is not None
     assert ended.status is DagsterRunStatus.FAILURE
-    assert ended.tags[attempts.WILL_RETRY_TAG] == "true"
+    assert ended.tags[WILL_RETRY_TAG] == "true"
 
 
 @pytest.mark.slow  # a code server starts

@@ -37,7 +37,7 @@ from varro_assets.settings import Settings
 from varro_assets.statbank import manifest
 from varro_assets.statbank.catalog import Catalogue, CatalogueFolder
 
-STATE_FILE, RUNS_FOLDER = "state.json", "runs"
+RUNS_FOLDER = "runs"
 MOST_AT_ONCE = 200
 """Sweeps written at one call, the newest; a home whose files were deleted gets so many of them again."""
 MOST_FILES = 1_000
@@ -73,7 +73,7 @@ def write_projections(instance: DagsterInstance, settings: Settings) -> list[Pat
     Raises:
         StorageFull: the disk is full; the old files are untouched.
     """
-    folder, state_file = settings.dst_dir / RUNS_FOLDER, settings.dst_dir / STATE_FILE
+    folder, state_file = settings.dst_dir / RUNS_FOLDER, settings.state_file
     seen = _modified(state_file)
     touched = run_records.touched(instance, MOST_AT_ONCE, seen - OVERLAP if seen else None)
     fresh = {run: moment for runs in touched.values() for run, moment in runs.items()}

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from dagster import DagsterEventType, DagsterInstance, DagsterRunStatus, RunRecord, RunsFilter
+from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, WILL_RETRY_TAG
 
 from varro_assets.defs import keys
 from varro_assets.defs.unattended.dead_runs import CLI, UNFINISHED, moment
 from varro_assets.statbank.sweeps.sweep import Attempts
 
-WILL_RETRY_TAG, RETRIED_AS_TAG = "dagster/will_retry", "dagster/auto_retry_run_id"
 LONGEST_RETRY_WAIT = timedelta(minutes=30)
 """A run that Dagster means to retry counts as under way for so long: a daemon that forgot it must not stop a table."""
 _ENDED = (DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED)
@@ -120,7 +120,7 @@ def _will_be_retried(record: RunRecord, ended: datetime, now: datetime) -> bool:
     run = record.dagster_run
     if run.status is not DagsterRunStatus.FAILURE or run.tags.get(keys.LAUNCHER_TAG) == CLI:
         return False
-    announced = run.tags.get(WILL_RETRY_TAG) == "true" and RETRIED_AS_TAG not in run.tags
+    announced = run.tags.get(WILL_RETRY_TAG) == "true" and AUTO_RETRY_RUN_ID_TAG not in run.tags
     return announced and timedelta(0) <= now - ended < LONGEST_RETRY_WAIT
 
 
