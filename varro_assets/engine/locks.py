@@ -13,12 +13,13 @@ from pydantic import SecretStr
 
 from varro_assets.engine import postgres
 from varro_assets.engine.postgres import Connection
-from varro_assets.errors import TableBusy
+from varro_assets.errors import DatabaseUnavailable, TableBusy
 
 _KEY = "hashtextextended('varro:' || %(name)s, 0)"
 _TAKE = f"SELECT pg_try_advisory_lock({_KEY})"
 _SHARE = f"SELECT pg_try_advisory_lock_shared({_KEY})"
 _GIVE_BACK = f"SELECT pg_advisory_unlock({_KEY})"
+_GIVE_BACK_ALL = "SELECT pg_advisory_unlock_all()"
 # A bigint key shows in pg_locks as its two halves, objsubid 1.
 _HOLDER = f"""
 SELECT a.application_name, a.backend_start
@@ -67,7 +68,8 @@ def table_lock(url: SecretStr, name: str, *, wait: float = 0.0) -> Iterator[Tabl
     """
     with contextlib.closing(postgres.connect(url, f"lock {name}")) as connection:
         _wait_for(connection, name, wait)
-        yield TableLock(name, connection)
+        with _given_back(connection, name):
+            yield TableLock(name, connection)
 
 
 @contextlib.contextmanager
@@ -83,7 +85,8 @@ def shared_lock(url: SecretStr, name: str) -> Iterator[None]:
     """
     with contextlib.closing(postgres.connect(url, f"lock {name}")) as connection:
         _wait_for(connection, name, 0.0, _SHARE)
-        yield
+        with _given_back(connection, name):
+            yield
 
 
 @contextlib.contextmanager
@@ -119,6 +122,21 @@ def holder(url: SecretStr, name: str) -> str | None:
     """Who holds the lock, in words; None when it is free."""
     with contextlib.closing(postgres.connect(url, f"look at lock {name}")) as connection:
         return _holder(connection, name)
+
+
+@contextlib.contextmanager
+def _given_back(connection: Connection, name: str) -> Iterator[None]:
+    """Give back what a connection holds before it is closed: of the closing the server learns a moment later only."""
+    try:
+        yield
+    finally:
+        # the server itself gives back what a lost connection held
+        if not connection.closed:
+            with (
+                contextlib.suppress(DatabaseUnavailable),
+                postgres.transaction(connection, "give back the lock of", on=name) as cursor,
+            ):
+                cursor.execute(_GIVE_BACK_ALL)
 
 
 def _wait_for(connection: Connection, name: str, wait: float, take: str = _TAKE) -> None:
