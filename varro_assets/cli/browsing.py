@@ -23,6 +23,7 @@ from varro_assets.cli.session import Session, session
 from varro_assets.context.places import FACTS
 from varro_assets.dimensions.links import link_file
 from varro_assets.engine import periods, postgres
+from varro_assets.engine.files import below
 from varro_assets.errors import InvalidLink, UnknownTable
 from varro_assets.settings import Settings
 from varro_assets.statbank import facts, manifest, models
@@ -209,7 +210,7 @@ def _show_meaning(here: Session, settings: Settings, info: TableInfo) -> bool:
         if link.column in columns:
             join = link.join or f"f.{columns[link.column]} = d.kode"
             here.say(f"joins      dim.{link.dimension} on {escape(join)} ({link.match_type})", whole=True)
-    found = sorted((settings.context_dir / FACTS).rglob(f"{facts.relation_name(info.id)}.md"))
+    found = [path for path in below(settings.context_dir / FACTS, ".md") if path.stem == facts.relation_name(info.id)]
     for path in found:
         here.say(f"document   {escape(str(path))}", whole=True)
     return bool(found)

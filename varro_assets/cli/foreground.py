@@ -43,7 +43,7 @@ class Service:
         self._command, self._folder = command, folder
         self._environment = {**environment, "PYTHONWARNINGS": QUIET}
         self._process: subprocess.Popen[bytes] | None = None
-        self._told = False
+        self._told = self._passed_on = False
         self._code: int | None = None
 
     def run(self, again: Callable[[int], bool] = lambda _code: False) -> int:
@@ -91,12 +91,13 @@ class Service:
 
     def _run_once(self, held: int) -> int:
         words = [str(held) if word == LIFE_LINE else word for word in self._command]
+        self._process, self._passed_on = None, False
         self._process = subprocess.Popen(
             words, env=self._environment, cwd=self._folder, start_new_session=True, pass_fds=(held,)
         )
         try:
-            # a signal that came before there was anybody to pass it on to
-            if self._is_told():
+            # a signal that came before there was anybody to pass it on to; two would cut its end short
+            if self._is_told() and not self._passed_on:
                 self._process.send_signal(signal.SIGINT)
             code = self._process.wait()
         finally:
@@ -106,6 +107,7 @@ class Service:
     def _pass_on(self, _number: int, _frame: FrameType | None) -> None:
         self._told = True
         if self._process is not None:
+            self._passed_on = True
             self._process.send_signal(signal.SIGINT)
 
     def _is_told(self) -> bool:

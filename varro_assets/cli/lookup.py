@@ -25,6 +25,7 @@ from varro_assets.context.asking import likeness, lookup, queries
 from varro_assets.context.asking.lookup import ValueRow
 from varro_assets.context.asking.queries import LONGEST_CELL, Cell, Result
 from varro_assets.engine import postgres
+from varro_assets.engine.files import below
 from varro_assets.errors import UnknownDocument
 from varro_assets.warehouse import open_warehouse
 
@@ -100,7 +101,7 @@ def docs(
 
 def _document(here: Session, folder: Path, text: str) -> Path:
     # documents lie where their subject is: all are looked through, and no part of a path is taken from the command
-    kinds = {"fact": sorted(folder.glob("fact/**/*.md")), "dim": sorted(folder.glob("dim/*.md"))}
+    kinds = {"fact": below(folder / "fact", ".md"), "dim": below(folder / "dim", ".md")}
     named = {f"{kind}.{path.stem}": path for kind, paths in kinds.items() for path in reversed(paths)}
     wanted = text.strip().lower()
     for name in (wanted, f"fact.{wanted}", f"dim.{wanted}", f"dim.{wanted.replace('-', '_')}"):

@@ -134,7 +134,8 @@ class Session:
             try:
                 yield self.settings.model_copy(update=_served_at(simulator.url))
             finally:
-                address.unlink(missing_ok=True)
+                if _stated(address) == simulator.url:
+                    address.unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def sources(self) -> Iterator[tuple[Settings, Warehouse, Sources]]:
@@ -237,11 +238,21 @@ def _served_at(url: str) -> dict[str, str]:
     return {"dst_api_url": url, "dst_site_url": f"{root}/site", "geo_url": f"{root}/geo"}
 
 
+def _stated(address: Path) -> str | None:
+    try:
+        return address.read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        return None
+
+
 def _running(address: Path) -> str | None:
     """The URL in the file, if a simulator answers there."""
+    url = _stated(address)
+    if url is None:
+        return None
     try:
-        url = address.read_text(encoding="utf-8").strip()
-        reply = requests.get(f"{url}/subjects", timeout=2)
-    except (OSError, requests.RequestException):
+        # one that has ended refuses at once; one that is merely busy must not get another beside it
+        reply = requests.get(f"{url}/subjects", timeout=(2, 30))
+    except requests.RequestException:
         return None
     return url if reply.headers.get("Server", "").startswith("varro-simulator") else None

@@ -132,10 +132,11 @@ class Watch:
             self._said_of_postgres = str(error)
             return
         self._said_of_postgres = ""
-        if endpoint is None:
-            return
-        if endpoint.port == self._port:
-            self._say("Postgres had ended; it was started again.")
+        # another command may have been faster in starting it
+        port = endpoint.port if endpoint else self._server.port or self._port
+        if port == self._port:
+            if endpoint:
+                self._say("Postgres had ended; it was started again.")
             return
         self._say("Postgres had ended, and its port was taken when it was started again: varro up must begin anew.")
         self._service.end(MOVED)

@@ -34,6 +34,8 @@ SELECT c.column_name, c.code, c.first_period, c.last_period,
   FROM meta.code c JOIN meta.fact_column f USING (table_id, column_name)
  WHERE c.table_id = %(table)s
 """
+# what a sync says of the table begins with the same row: rows of meta.code must not be locked in two orders at once
+_TURN = "SELECT 1 FROM meta.fact_table WHERE table_id = %s FOR NO KEY UPDATE"
 _SET = """
 UPDATE meta.code c SET first_period = v.first_period, last_period = v.last_period
   FROM (VALUES %s) v (table_id, column_name, code, first_period, last_period)
@@ -86,6 +88,7 @@ def write(cursor: Cursor, table_id: str, lives: Lives) -> int:
         if life != (first, last):
             differing.append((table_id, column, code, *life))
     if differing:
+        cursor.execute(_TURN, (table_id,))
         execute_values(cursor, _SET, differing, template=_TYPED, page_size=_PAGE)
     return len(differing)
 

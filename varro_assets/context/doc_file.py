@@ -143,7 +143,8 @@ def remove(path: Path, keep: Path) -> None:
         with contextlib.suppress(OSError):
             folder.rmdir()
     for folder in path.parents:
-        if folder.is_dir():
+        # another may remove what lies beside it, and then the folder
+        with contextlib.suppress(FileNotFoundError):
             fsync(folder)
             break
 

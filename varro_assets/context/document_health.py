@@ -17,6 +17,7 @@ from varro_assets.context.snapshot import Snapshot
 from varro_assets.context.sources import ContextSources
 from varro_assets.dimensions.dim_table import DimTables
 from varro_assets.dimensions.links import link_file
+from varro_assets.engine.files import below
 from varro_assets.engine.postgres import Connection
 from varro_assets.errors import DatabaseUnavailable, HandEdited, VarroError
 from varro_assets.statbank import facts
@@ -128,7 +129,7 @@ def _other_documents(sources: ContextSources, taken: Snapshot) -> Iterator[Findi
             yield from _document_findings(f"dim.{name}", path)
         else:
             yield Finding(f"dim.{name}", "it has no document", Remedy.WRITE)
-    for path in sorted((sources.folder / SUBJECTS).rglob("*.md")):
+    for path in below(sources.folder / SUBJECTS, ".md"):
         yield from _document_findings(str(path.relative_to(sources.folder)), path)
 
 

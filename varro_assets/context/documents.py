@@ -33,6 +33,7 @@ from varro_assets.context.table_documents import TableReport
 from varro_assets.dimensions import supply
 from varro_assets.dimensions.models import FactColumn
 from varro_assets.engine import postgres
+from varro_assets.engine.files import below, by_age
 from varro_assets.engine.postgres import Connection
 from varro_assets.errors import VarroError
 
@@ -130,11 +131,10 @@ def _sweep(sources: ContextSources) -> None:
     """Remove what processes that died while writing left behind; what is younger may be another's that is at it."""
     oldest = time.time() - LEFT_BEHIND_SECONDS
     for folder in (sources.folder, sources.links_dir, sources.library.store.folder):
-        for path in folder.rglob(".*.tmp"):
-            # another process may sweep as well
-            with contextlib.suppress(FileNotFoundError):
-                if path.stat().st_mtime < oldest:
-                    path.unlink()
+        for modified, path in by_age(below(folder, ".tmp")):
+            if path.name.startswith(".") and modified < oldest:
+                # another process may sweep as well
+                path.unlink(missing_ok=True)
 
 
 def _due(

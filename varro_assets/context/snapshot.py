@@ -16,6 +16,7 @@ from varro_assets.context.places import FACTS, DocumentPaths
 from varro_assets.context.sources import ContextSources
 from varro_assets.dimensions.links import link_file
 from varro_assets.dimensions.models import Dimension
+from varro_assets.engine.files import below
 from varro_assets.engine.postgres import Connection
 from varro_assets.errors import ConfigurationError, InvalidLink
 from varro_assets.statbank.catalog import Catalogue, Place
@@ -65,7 +66,7 @@ def take(sources: ContextSources, connection: Connection, *, load: bool = True) 
         )
     places = [place for listed in catalogue.places.values() for place in listed]
     lying: dict[str, list[Path]] = {}
-    for path in sorted((sources.folder / FACTS).rglob("*.md")):
+    for path in below(sources.folder / FACTS, ".md"):
         lying.setdefault(path.stem, []).append(path)
     dimensions = sources.library.all()
     if load:

@@ -22,6 +22,7 @@ from varro_assets.context.snapshot import Snapshot
 from varro_assets.context.sources import ContextSources
 from varro_assets.context.text import subject_page
 from varro_assets.engine import locks
+from varro_assets.engine.files import below
 from varro_assets.engine.postgres import Connection
 from varro_assets.errors import HandEdited, InvalidLink, NotesConflict, VarroError
 from varro_assets.statbank.catalog import Place
@@ -208,7 +209,7 @@ def _remove_others(
     folder = sources.folder / SUBJECTS
     wanted = {sources.folder / snapshot.paths.subject_path(place) for place in by_leaf} | {folder / f"{INDEX}.md"}
     removed = []
-    for path in sorted(folder.rglob("*.md")):
+    for path in below(folder, ".md"):
         if path in wanted:
             continue
         try:

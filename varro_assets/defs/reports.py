@@ -32,6 +32,7 @@ from varro_assets.context.sources import ContextSources
 from varro_assets.defs import keys
 from varro_assets.defs.dimensions import held_metadata
 from varro_assets.defs.events import DATA_VERSION_TAG
+from varro_assets.engine.files import below, by_age
 
 _CODE_VERSION = "outside a run"
 """Dagster takes what an event says of its inputs only together with a code version; the assets have none."""
@@ -112,7 +113,7 @@ def _written(sources: ContextSources) -> Iterator[_Written]:
         yield _Written(published, held, shown, version=version)
         yield _Written(table, held, shown | {"dagster/table_name": dimension.relation}, published, version)
         yield _Written(keys.dimension_document(name), document, {"path": MetadataValue.path(document)}, table)
-    pages = sorted((sources.folder / SUBJECTS).rglob("*.md"), key=lambda page: page.stat().st_mtime)
+    pages = [page for _, page in by_age(below(sources.folder / SUBJECTS, ".md"))]
     if pages:
         # the index is none of the pages
         yield _Written(keys.SUBJECTS, pages[-1], {"pages": len(pages) - 1}, keys.CATALOGUE)

@@ -16,6 +16,7 @@ from varro_assets.dimensions.classifications.registry import Source
 from varro_assets.dimensions.classifications.store import Classification, ClassificationStore
 from varro_assets.dimensions.dim_table import DimTables
 from varro_assets.dimensions.models import Dimension
+from varro_assets.engine.files import by_age
 from varro_assets.engine.postgres import Connection
 from varro_assets.errors import PermanentError, VarroError
 
@@ -42,7 +43,7 @@ def dimension_of(classification: Classification, source: Source | None) -> Dimen
     )
 
 
-Made: TypeAlias = dict[str, tuple[tuple[tuple[int, ...], Source | None], Dimension]]
+Made: TypeAlias = dict[str, tuple[tuple[tuple[float, ...], Source | None], Dimension]]
 """Name -> (times of its files and what the registry says of it, the dimension)."""
 
 
@@ -113,5 +114,5 @@ class Library:
         return changed
 
 
-def _stamp(folder: Path) -> tuple[int, ...]:
-    return tuple(path.stat().st_mtime_ns for path in sorted(folder.glob("*")) if path.is_file())
+def _stamp(folder: Path) -> tuple[float, ...]:
+    return tuple(modified for modified, path in by_age(folder.glob("*")) if path.is_file())

@@ -19,7 +19,7 @@ _KEY = "hashtextextended('varro:' || %(name)s, 0)"
 _TAKE = f"SELECT pg_try_advisory_lock({_KEY})"
 _SHARE = f"SELECT pg_try_advisory_lock_shared({_KEY})"
 _GIVE_BACK = f"SELECT pg_advisory_unlock({_KEY})"
-_GIVE_BACK_ALL = "SELECT pg_advisory_unlock_all()"
+_GIVE_BACK_SHARE = f"SELECT pg_advisory_unlock_shared({_KEY})"
 # A bigint key shows in pg_locks as its two halves, objsubid 1.
 _HOLDER = f"""
 SELECT a.application_name, a.backend_start
@@ -85,7 +85,7 @@ def shared_lock(url: SecretStr, name: str) -> Iterator[None]:
     """
     with contextlib.closing(postgres.connect(url, f"lock {name}")) as connection:
         _wait_for(connection, name, 0.0, _SHARE)
-        with _given_back(connection, name):
+        with _given_back(connection, name, _GIVE_BACK_SHARE):
             yield
 
 
@@ -102,13 +102,8 @@ def short_lock(connection: Connection, name: str, *, wait: float = 0.0) -> Itera
         TableBusy: somebody else held it all that time; names them.
     """
     _wait_for(connection, name, wait)
-    try:
+    with _given_back(connection, name):
         yield
-    finally:
-        # the server itself gives back what a lost connection held
-        if not connection.closed:
-            with postgres.transaction(connection, "give back the lock of", on=name) as cursor:
-                cursor.execute(_GIVE_BACK, {"name": name})
 
 
 def held(connection: Connection, names: Collection[str]) -> set[str]:
@@ -125,8 +120,8 @@ def holder(url: SecretStr, name: str) -> str | None:
 
 
 @contextlib.contextmanager
-def _given_back(connection: Connection, name: str) -> Iterator[None]:
-    """Give back what a connection holds before it is closed: of the closing the server learns a moment later only."""
+def _given_back(connection: Connection, name: str, give_back: str = _GIVE_BACK) -> Iterator[None]:
+    """Give back a lock at the end. Closing the connection would do, but of that the server learns a moment later."""
     try:
         yield
     finally:
@@ -136,7 +131,7 @@ def _given_back(connection: Connection, name: str) -> Iterator[None]:
                 contextlib.suppress(DatabaseUnavailable),
                 postgres.transaction(connection, "give back the lock of", on=name) as cursor,
             ):
-                cursor.execute(_GIVE_BACK_ALL)
+                cursor.execute(give_back, {"name": name})
 
 
 def _wait_for(connection: Connection, name: str, wait: float, take: str = _TAKE) -> None:

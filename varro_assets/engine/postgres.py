@@ -42,7 +42,7 @@ def connect(url: SecretStr, purpose: str) -> Connection:
         "host": parts.host,
         "port": parts.port,
         "application_name": f"varro {purpose} pid {os.getpid()}"[:63],
-        "connect_timeout": 10,
+        "connect_timeout": 30,
         # a lock must not outlive a peer that vanished without a word
         "keepalives_idle": 30,
         "keepalives_interval": 10,

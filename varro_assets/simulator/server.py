@@ -59,13 +59,16 @@ class Server(ThreadingHTTPServer):
         self.publish = publish
         self.stopping = Event()
 
-    def finish_request(self, request: Any, client_address: Any) -> None:
-        """Serve one connection, which may carry many requests."""
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Take in one connection, which may carry many requests, and begin its thread."""
+        # not in its own thread, which may begin only after `server_close` has looked
         self._open.add(request)
-        try:
-            super().finish_request(request, client_address)
-        finally:
-            self._open.discard(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Let go of one connection."""
+        self._open.discard(request)
+        super().shutdown_request(request)
 
     def server_close(self) -> None:
         """Stop listening and drop open connections, so that a kept-alive client notices as well."""

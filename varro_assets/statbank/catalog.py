@@ -156,11 +156,16 @@ class CatalogueFolder:
 
     def tableinfo(self, table: str) -> TableInfo | None:
         """The cached description; None if there is none that can be used: it is only a cache, and fetched anew."""
+        description = self.description(table)
+        return description and description[0]
+
+    def description(self, table: str) -> tuple[TableInfo, dict[str, Any]] | None:
+        """The cached description and the very body it was read from, which a poll may replace meanwhile."""
         body = self.raw_tableinfo(table)
         if body is None:
             return None
         try:
-            return models.parse(TableInfo, body, what="read the cached description of table", on=table)
+            return models.parse(TableInfo, body, what="read the cached description of table", on=table), body
         except UnexpectedResponse:
             return None
 

@@ -198,10 +198,10 @@ class _Sync:
     def _describe(self, *, cached: bool = False) -> tuple[TableInfo, Mapping[str, Any]]:
         table, folder = self.report.table, self.sources.catalogue
         if cached and folder.tableinfo_age(table) < FRESH_SECONDS:
-            recent, raw = folder.tableinfo(table), folder.raw_tableinfo(table)
+            recent = folder.description(table)
             entry = self._known.entries.get(table) if self._known else None
-            if recent and raw and entry and recent.updated == entry.updated:
-                return recent, raw
+            if recent and entry and recent[0].updated == entry.updated:
+                return recent
         info, raw = self.sources.client.tableinfo(table)
         facts.columns(info)  # a table we could not store is refused before anything of it is fetched
         folder.write_tableinfo(table, raw)

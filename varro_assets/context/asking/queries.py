@@ -197,17 +197,19 @@ def _watched(connection: Connection, seconds: float, work: Callable[[], T]) -> T
         QueryStopped: it did not end in time.
     """
     with ThreadPoolExecutor(1, thread_name_prefix="varro-sql") as pool:
-        task = pool.submit(work)
+        task: Future[T] | None = None
         # the server's own limit goes first
         deadline = time.monotonic() + seconds + _CANCEL_EVERY
         try:
+            task = pool.submit(work)
             # in short waits: a long one is not interrupted by Ctrl-C everywhere
             while not wait([task], timeout=_CANCEL_EVERY).done:
                 if time.monotonic() > deadline:
                     raise _stopped(seconds)
             return task.result()
         finally:
-            _cancel(connection, task)
+            if task is not None:
+                _cancel(connection, task)
 
 
 def _cancel(connection: Connection, task: Future[T]) -> None:

@@ -19,7 +19,7 @@ from varro_assets import follow
 from varro_assets.defs import keys
 from varro_assets.defs.records import event_records, run_records
 from varro_assets.engine import periods, sweep_report
-from varro_assets.engine.files import write_text
+from varro_assets.engine.files import by_age, write_text
 from varro_assets.engine.sweep_report import NEW, REVISED, SHRUNK, TOO_SMALL, UNCHANGED
 from varro_assets.engine.sweeps import (
     EventRecord,
@@ -317,7 +317,7 @@ def _modified(path: Path) -> datetime | None:
 
 
 def _delete_old(folder: Path, days: int) -> None:
-    ages = sorted(((path.stat().st_mtime, path) for path in folder.glob("*.json")), reverse=True)
+    ages = by_age(folder.glob("*.json"))[::-1]
     if not ages:
         return
     oldest = ages[0][0] - timedelta(days=days).total_seconds()

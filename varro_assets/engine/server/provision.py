@@ -348,7 +348,7 @@ def _connect(url: URL, setting: str) -> Connection:
     with _named("connect to", _place(url), secret=url.password, todo=f"Check {setting} and the server."):
         parts: dict[str, object] = {
             "host": url.host, "port": url.port, "user": url.username, "password": url.password,
-            "dbname": url.database, "connect_timeout": "10", **options,
+            "dbname": url.database, "connect_timeout": "30", **options,
         }  # fmt: skip
         return psycopg2.connect(**parts)  # type: ignore[call-overload, no-any-return]
 

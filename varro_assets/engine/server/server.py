@@ -81,6 +81,11 @@ class EmbeddedServer:
         self.log = self.folder / "server.log"
         self._settings = {**postmaster.SETTINGS, **(settings or {})}
 
+    @property
+    def port(self) -> int | None:
+        """Where it was last started, by whomever; None when that is not known."""
+        return read_record(self.folder).port
+
     # -- using it --------------------------------------------------------------------------------------------
 
     @contextmanager

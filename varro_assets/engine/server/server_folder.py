@@ -55,7 +55,7 @@ class Endpoint:
             dbname=database,
             user=role,
             password=self.password(role).get_secret_value(),
-            connect_timeout=5,
+            connect_timeout=20,
             sslmode="disable",  # the wheel is built without; a PGSSLMODE of the user's would refuse it
             gssencmode="disable",
         )
