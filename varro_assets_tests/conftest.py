@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import hypothesis
 import pytest
+from hypothesis import HealthCheck
 from pydantic import SecretStr
 
 from varro_assets.engine.partitions import PartitionInfo
@@ -23,6 +25,9 @@ from varro_assets.warehouse import prepare
 pytest_plugins = ["varro_assets_tests.postgres_fixture", "varro_assets_tests.ready_homes"]
 
 PROJECT = Path(__file__).parent.parent
+# a machine that stands still for a second meanwhile proves nothing against a test
+hypothesis.settings.register_profile("varro", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis.settings.load_profile("varro")
 _OURS = ("VARRO_HOME", "DATA_DIR", "CONTEXT_DIR", "DAGSTER_HOME", "DATABASE_URL", "DAGSTER_DATABASE_URL", "VARRO_OWNER",
          "DST_SITE_URL", "GEO_URL", "VARRO_POLL", "VARRO_POLL_TIMEZONE", "VARRO_MAX_TABLES", "VARRO_KEEP_RUNS_DAYS",
          "VARRO_WEBHOOK_URL", "VARRO_UI_URL", "VARRO_LOG")  # fmt: skip
@@ -60,7 +65,8 @@ def settings(tmp_path: Path, simulator: Simulator, warehouse_url: str) -> Settin
             "dst_site_url": f"{simulator.root}/site",
             "geo_url": f"{simulator.root}/geo",
             "dst_api_sleep_seconds": 0.0,
-            "dst_api_timeout_seconds": 20.0,
+            # a publisher that is merely slow is not asked again: tests count requests
+            "dst_api_timeout_seconds": 120.0,
             "database_url": SecretStr(warehouse_url),
         }
     )

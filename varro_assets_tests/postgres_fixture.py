@@ -6,12 +6,16 @@ import os
 import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg2
 import pytest
 from psycopg2 import sql
+from psycopg2.extensions import connection as Connection
+from psycopg2.extensions import cursor as Cursor
 
 from varro_assets.engine.server.provision import OWNER, provision_embedded
 from varro_assets.engine.server.server import EmbeddedServer, Endpoint
@@ -26,7 +30,8 @@ THROW_AWAY = {
     "min_wal_size": "32MB",
 }
 
-
+PATIENCE = 240.0
+"""Seconds; a deadline of a test ends what is hopeless, and nothing that is merely slow."""
 MEMORY = Path("/dev/shm")
 
 
@@ -45,6 +50,26 @@ def reachable() -> Iterator[Path]:
     folder.chmod(0o755)
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def administrator(server: Endpoint, database: str = "postgres") -> Connection:
+    """The superuser's connection by autocommit; more patient than the program's own, which give up after seconds."""
+    url = server.url(database).get_secret_value().replace("+psycopg2", "")
+    connection = psycopg2.connect(url, connect_timeout=int(PATIENCE), sslmode="disable", gssencmode="disable")
+    connection.autocommit = True
+    return connection
+
+
+def when_left(cursor: Cursor, statement: str | sql.Composable) -> None:
+    """Copy or drop a database: the server itself waits only five seconds for those who are in it to be gone."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return cursor.execute(statement)
+        except psycopg2.errors.ObjectInUse:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
 
 
 @pytest.fixture
@@ -66,13 +91,13 @@ def postgres_server() -> Iterator[Endpoint]:
 def warehouse_database(postgres_server: Endpoint) -> Iterator[str]:
     """A fresh database owned by the warehouse's role, dropped after the test whoever still uses it."""
     name = f"test_{secrets.token_hex(6)}"
-    connection = postgres_server.connect()
-    connection.autocommit = True
+    connection = administrator(postgres_server)
     try:
         with connection.cursor() as cursor:
-            cursor.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(name), sql.Identifier(OWNER)))
+            create = sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(name), sql.Identifier(OWNER))
+            when_left(cursor, create)
             yield name
-            cursor.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+            when_left(cursor, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
     finally:
         connection.close()
 

@@ -10,6 +10,7 @@ from psycopg2 import sql
 
 from varro_assets.engine.server.provision import OWNER, READER
 from varro_assets.engine.server.server import Endpoint
+from varro_assets_tests.postgres_fixture import administrator
 
 
 @contextlib.contextmanager
@@ -17,12 +18,10 @@ def owner_as_reader(server: Endpoint, database: str) -> Iterator[str]:
     """The database's address as that role; it is gone afterwards."""
     name, password = f"both_{secrets.token_hex(4)}", secrets.token_hex(16)
     role = sql.Identifier(name)
-    with contextlib.closing(server.connect(database)) as connection:
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD %s").format(role), (password,))
-            granted = sql.SQL(", ").join(map(sql.Identifier, (OWNER, READER)))
-            cursor.execute(sql.SQL("GRANT {} TO {}").format(granted, role))
-            yield f"postgresql+psycopg2://{name}:{password}@127.0.0.1:{server.port}/{database}"
-            cursor.execute(sql.SQL("DROP OWNED BY {}").format(role))
-            cursor.execute(sql.SQL("DROP ROLE {}").format(role))
+    with contextlib.closing(administrator(server, database)) as connection, connection.cursor() as cursor:
+        cursor.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD %s").format(role), (password,))
+        granted = sql.SQL(", ").join(map(sql.Identifier, (OWNER, READER)))
+        cursor.execute(sql.SQL("GRANT {} TO {}").format(granted, role))
+        yield f"postgresql+psycopg2://{name}:{password}@127.0.0.1:{server.port}/{database}"
+        cursor.execute(sql.SQL("DROP OWNED BY {}").format(role))
+        cursor.execute(sql.SQL("DROP ROLE {}").format(role))

@@ -14,6 +14,7 @@ from psycopg2 import sql
 
 from varro_assets.engine.server.provision import OWNER
 from varro_assets.engine.server.server import Endpoint
+from varro_assets_tests.postgres_fixture import administrator, when_left
 
 _COPY = sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}")
 _DROP = sql.SQL("DROP DATABASE {} WITH (FORCE)")
@@ -35,23 +36,22 @@ class ReadyHomes:
             fill()
             copy = f"ready_{secrets.token_hex(6)}"
             shutil.copytree(home, self.folder / name, symlinks=True)
-            self._do((_END, (database,)), (_COPY.format(*map(sql.Identifier, (copy, OWNER, database))), None))
+            self._do(_COPY.format(*map(sql.Identifier, (copy, OWNER, database))), left=database)
             self._made[name] = copy
             return
         shutil.copytree(self.folder / name, home, symlinks=True, dirs_exist_ok=True)
         copied = _COPY.format(*map(sql.Identifier, (database, OWNER, self._made[name])))
-        self._do((_DROP.format(sql.Identifier(database)), None), (copied, None))
+        self._do(_DROP.format(sql.Identifier(database)), copied)
 
     def clear(self) -> None:
         """Drop the copies."""
-        self._do(*((_DROP.format(sql.Identifier(copy)), None) for copy in self._made.values()))
+        self._do(*(_DROP.format(sql.Identifier(copy)) for copy in self._made.values()))
 
-    def _do(self, *statements: tuple[sql.Composable | str, tuple[str, ...] | None]) -> None:
-        with closing(self.server.connect()) as connection:
-            connection.autocommit = True
-            with connection.cursor() as cursor:
-                for statement, values in statements:
-                    cursor.execute(statement, values)
+    def _do(self, *statements: sql.Composable, left: str = "") -> None:
+        with closing(administrator(self.server)) as connection, connection.cursor() as cursor:
+            cursor.execute(_END, (left,))
+            for statement in statements:
+                when_left(cursor, statement)
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +29,8 @@ TABLES, CHANGED, MOST = 2240, 300, 300
 BEFORE, NOW = "2025-08-12T08:00:00", "2025-09-05T08:00:00"
 QUARTERS = [f"{year}K{quarter}" for year in range(2008, 2023) for quarter in (1, 2, 3, 4)]
 AREAS = tuple(f"{number:03}" for number in range(105))
+YARD = 0.06
+"""Seconds of processor time that `_yard` takes on the machine for which the two seconds are meant."""
 
 
 @pytest.fixture
@@ -39,8 +42,14 @@ def instance(tmp_path: Path, warehouse_url: str) -> Iterator[DagsterInstance]:
 
 
 def test_a_decision_takes_two_seconds_at_most(
-    settings: Settings, sources: Sources, instance: DagsterInstance, capsys: pytest.CaptureFixture[str]
+    settings: Settings,
+    sources: Sources,
+    instance: DagsterInstance,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # by the clock on the wall: on a busy machine the tick would leave tables to the next one, and seem the quicker
+    monkeypatch.setattr(changes, "BUDGET_SECONDS", 240.0)
     names = [f"TAB{number:04}" for number in range(TABLES)]
     changed = names[:CHANGED]
     settings = settings.model_copy(update={"varro_max_tables": MOST})
@@ -59,11 +68,22 @@ def test_a_decision_takes_two_seconds_at_most(
 
 def _tick(settings: Settings, sources: Sources, instance: DagsterInstance, names: list[str]) -> tuple[float, int]:
     with contextlib.closing(postgres.connect(sources.warehouse, changes.NAME)) as connection:
-        # the processor's time: the clock's is also that of whatever else runs on this machine
+        # the processor's time: the clock's is also that of whatever else runs on this machine; and by a yard measured
+        # at the same moment, since a slow processor, or one shared with others, says nothing of the sensor
+        slower = max(1.0, _yard() / YARD)
         began = time.process_time()
         with pooled(instance):
             result = Tick(settings, instance, connection, sources, set(names), lambda _text: None).run(ChangesCursor())
-        return time.process_time() - began, len(result.run_requests or ())
+        return (time.process_time() - began) / slower, len(result.run_requests or ())
+
+
+def _yard() -> float:
+    """Seconds of processor time of some work that is always the same."""
+    began = time.process_time()
+    rows = [{"id": f"TAB{number:04}", "text": "A title", "periods": list(range(20))} for number in range(4000)]
+    for _ in range(4):
+        rows = sorted(json.loads(json.dumps(rows)), key=lambda row: str(row["id"]), reverse=True)
+    return time.process_time() - began
 
 
 def _publish(sources: Sources, names: list[str], changed: list[str]) -> None:

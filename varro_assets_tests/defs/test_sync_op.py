@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,6 +26,7 @@ from varro_assets.statbank import catalog, fetching, sync
 from varro_assets.statbank.sweeps.due import State
 from varro_assets_tests.defs.conftest import DUE, Lab
 from varro_assets_tests.defs.daemon import Daemon
+from varro_assets_tests.postgres_fixture import administrator, when_left
 
 GREEN, RED, GREY = "MATERIALIZED", "FAILED", "MISSING"
 
@@ -377,10 +380,9 @@ def test_a_period_that_shrinks_is_not_believed_until_told_so(lab: Lab) -> None:
 @pytest.fixture
 def postgres_instance(postgres_server: Endpoint, warehouse_database: str, tmp_path: Any) -> Iterator[DagsterInstance]:
     name = f"{warehouse_database}_dagster"
-    connection = postgres_server.connect()
-    connection.autocommit = True
+    connection = administrator(postgres_server)
     with connection.cursor() as cursor:
-        cursor.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(name), sql.Identifier(OWNER)))
+        when_left(cursor, sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(name), sql.Identifier(OWNER)))
     url = postgres_server.url(name, OWNER).get_secret_value()
     home = tmp_path / "dagster_home"
     home.mkdir()
@@ -388,7 +390,7 @@ def postgres_instance(postgres_server: Endpoint, warehouse_database: str, tmp_pa
     with DagsterInstance.local_temp(str(home), overrides=storage) as instance:
         yield instance
     with connection.cursor() as cursor:
-        cursor.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+        when_left(cursor, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
     connection.close()
 
 
@@ -425,7 +427,8 @@ def test_two_tables_in_one_run_wait_for_nobody(daemon: Daemon, monkeypatch: pyte
     def refuse(seconds: float) -> None:
         pytest.fail(f"somebody waits for a lock: {seconds} s")
 
-    monkeypatch.setattr(locks.time, "sleep", refuse)
+    # the name in that module alone: others of this process, its threads too, may sleep
+    monkeypatch.setattr(locks, "time", SimpleNamespace(monotonic=time.monotonic, sleep=refuse))
     tables = ("KORN2", "KORD1")
     result = lab.materialise(*(key(table) for table in tables for key in (keys.summary, keys.links, keys.document)))
     assert result.success, lab.why(result)

@@ -73,7 +73,8 @@ def _asked_in_a_process_of(argument: str) -> Any:
     process = context.Process(target=_tell, args=[argument, told])
     process.start()
     try:
-        return told.get(timeout=60)
+        # it imports Dagster, which takes seconds of processor time: this only ends a wait without hope
+        return told.get(timeout=240)
     finally:
         process.join()
 

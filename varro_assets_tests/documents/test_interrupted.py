@@ -116,6 +116,7 @@ def test_any_history_ends_like_a_new_home_with_the_notes(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)  # many whole runs: this only ends a wait without hope
 def test_a_run_that_dies_at_each_step_in_turn(few: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A period comes and a table moves; whatever was still to be written is written by the next run."""
     reaper = Reaper(monkeypatch)
@@ -167,6 +168,7 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)  # many whole runs: this only ends a wait without hope
 def test_killed_processes_leave_nothing_behind(documented: Home, tmp_path: Path) -> None:
     """SIGKILL at random moments, on files that have to be written again; then one quiet run."""
     chance = random.Random(5)
@@ -213,7 +215,7 @@ def test_several_at_once(few: Home, tmp_path: Path) -> None:
     for table in FEW:
         few.simulator.universe.publish_period(table)
         few.sync(table)
-    assert [process.wait(timeout=120) for process in processes] == [0, 0]
+    assert [process.wait(timeout=240) for process in processes] == [0, 0]
     assert few.document().problems == {}
     assert few.generated() == few.as_if_new(tmp_path / "new")
 

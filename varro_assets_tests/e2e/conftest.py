@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -18,6 +19,8 @@ import pytest
 
 PROJECT = Path(__file__).parents[2]
 VARRO = [str(Path(sys.executable).with_name("varro"))]
+PATIENCE = 600.0
+"""Seconds. Ends a wait that is hopeless and measures nothing: a busy machine takes many times what ours takes."""
 STATUSES = """
 import json, sys
 from varro_assets.cli.runs import dagster_instance
@@ -37,7 +40,7 @@ class Home:
     environment: dict[str, str]
     _started: list[subprocess.Popen[str]] = field(default_factory=list)
 
-    def __call__(self, *arguments: str, timeout: float = 180) -> subprocess.CompletedProcess[str]:
+    def __call__(self, *arguments: str, timeout: float = PATIENCE) -> subprocess.CompletedProcess[str]:
         """Run to its end."""
         return subprocess.run(
             [*VARRO, *arguments],
@@ -79,7 +82,7 @@ class Home:
             capture_output=True,
             text=True,
             check=True,
-            timeout=60,
+            timeout=PATIENCE,
         )
         return list(json.loads(done.stdout))
 
@@ -107,22 +110,27 @@ class Home:
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)
                 try:
-                    process.wait(30)
+                    # Dagster gives each of its parts a minute to end
+                    process.wait(PATIENCE / 2)
                 except subprocess.TimeoutExpired:
                     process.kill()
-                    process.wait(30)
+                    process.wait(PATIENCE)
         for command in (("--demo", "db", "stop", "--force"), ("db", "stop", "--force")):
             self(*command)
-        for left in self.processes():
-            left.kill()
+        left = self.processes()
+        for one in left:
+            # it may end by itself while one looks at it
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.kill()
+        psutil.wait_procs(left, timeout=60)
 
 
-def wait_for(what: Callable[[], object], seconds: float = 60, *, but: Callable[[], str] = str) -> None:
+def wait_for(what: Callable[[], object], seconds: float = PATIENCE, *, but: Callable[[], str] = str) -> None:
     """Wait until it is true.
 
     Args:
         what: is awaited.
-        seconds: at most.
+        seconds: at most; the end of a wait in vain, no measure of anything.
         but: says how things stand instead, for the failure.
     """
     deadline = time.monotonic() + seconds

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 import socket
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import requests
 
-from varro_assets_tests.e2e.conftest import Home, wait_for
+from varro_assets_tests.e2e.conftest import PATIENCE, Home, wait_for
 
 LOCATION = {"repositoryLocationName": "varro_assets", "repositoryName": "__repository__"}
 LAUNCH = """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
@@ -33,6 +36,11 @@ LOG = """query($run: ID!) { logsForRun(runId: $run) { ... on EventConnection { e
 BACKFILL_STATUS = (
     "query($id: String!) { partitionBackfillOrError(backfillId: $id) { ... on PartitionBackfill { status } } }"
 )
+TICKS_SECONDS = 10
+"""From one look of the demo's sensor to the next."""
+# below the range in which the system itself hands out ports, to whoever asks between our look and the server's start;
+# and not where the embedded Postgres looks for one
+PORTS = range(10000, 20000)
 
 
 @dataclass
@@ -45,7 +53,8 @@ class Up:
 
     def ask(self, query: str, **variables: Any) -> Any:
         """One GraphQL query; the data of its answer."""
-        reply = requests.post(f"{self.url}/graphql", json={"query": query, "variables": variables}, timeout=30).json()
+        question = {"query": query, "variables": variables}
+        reply = requests.post(f"{self.url}/graphql", json=question, timeout=PATIENCE).json()
         assert "errors" not in reply, reply
         return reply["data"]
 
@@ -63,7 +72,14 @@ class Up:
 
         answer = self.ask(STOP, id=sensor()["id"])["stopSensor"]
         assert answer["__typename"] == "StopSensorMutationResult", answer
-        wait_for(lambda: all(tick["status"] != "STARTED" for tick in sensor()["sensorState"]["ticks"]), 120)
+
+        def is_still() -> bool:
+            return all(tick["status"] != "STARTED" for tick in sensor()["sensorState"]["ticks"])
+
+        wait_for(is_still)
+        # the daemon may have read that the sensor runs, and not yet noted the tick that it is about to begin
+        time.sleep(TICKS_SECONDS)
+        wait_for(is_still)
 
     def reload(self) -> None:
         """Load the definitions anew."""
@@ -101,7 +117,7 @@ class Up:
                 "COMPLETED"
             )
 
-        wait_for(ended, 150, but=lambda: str(self.runs(found)))
+        wait_for(ended, but=lambda: str(self.runs(found)))
         runs = self.runs(found)
         assert {run["status"] for run in runs} == {"SUCCESS"}, runs
         return [{tag["key"]: tag["value"] for tag in run["tags"]} for run in runs]
@@ -120,7 +136,7 @@ class Up:
             seen = self.ask(RUNS, filter={"runIds": [run]})["runsOrError"]["results"][0]["status"]
             return seen in {"SUCCESS", "FAILURE", "CANCELED"}
 
-        wait_for(over, 120, but=lambda: seen + self.home.log()[-3000:])
+        wait_for(over, but=lambda: seen + self.home.log()[-3000:])
         return seen
 
     def messages(self, run: str) -> list[str]:
@@ -137,32 +153,43 @@ class Up:
         """Keys and how many are materialised or failed."""
         return dict(self.ask(PARTITIONS, key={"path": list(path)})["assetNodeOrError"])
 
-    @property
+    @cached_property
     def simulator(self) -> str:
-        """Address of the simulator's own paths."""
+        """Address of the simulator's own paths: for as long as the service runs, whatever the file says later."""
         folder = self.home.folder / "data" / "demo" / "data" / "simulator"
         return (folder / "address").read_text().strip().removesuffix("/v1") + "/_simulator"
 
     def publish(self, **publication: Any) -> Any:
         """The publisher publishes."""
-        reply = requests.post(f"{self.simulator}/publish", json=publication, timeout=30)
+        reply = requests.post(f"{self.simulator}/publish", json=publication, timeout=PATIENCE)
         assert reply.ok, reply.text
         return reply.json()
 
     def fetched(self, table: str) -> list[list[str]]:
         """The periods of each data request since the last call."""
-        lines = requests.get(f"{self.simulator}/requests", timeout=30).json()
-        requests.delete(f"{self.simulator}/requests", timeout=30)
+        lines = requests.get(f"{self.simulator}/requests", timeout=PATIENCE).json()
+        requests.delete(f"{self.simulator}/requests", timeout=PATIENCE)
         bodies = [json.loads(line["body"]) for line in lines if (line["function"], line["table"]) == ("data", table)]
         return [next(v["values"] for v in body["variables"] if v["code"].lower() == "tid") for body in bodies]
+
+
+def free_port() -> int:
+    """One that nobody listens on."""
+    while True:
+        port = secrets.choice(PORTS)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 @contextmanager
 def running(home: Home) -> Iterator[Up]:
     """``varro --demo up`` on a free port, until it answers."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     process = home.start("--demo", "up", "--port", str(port))
     up = Up(home, process, f"http://127.0.0.1:{port}")
 
@@ -173,5 +200,7 @@ def running(home: Home) -> Iterator[Up]:
         except (requests.RequestException, AssertionError, ValueError):
             return False
 
-    wait_for(answers, 120, but=home.log)
+    wait_for(answers, but=home.log)
+    # read now: a command that gets no answer from this simulator within two seconds puts one of its own in its place
+    assert up.simulator
     yield up

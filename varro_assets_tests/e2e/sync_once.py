@@ -2,7 +2,7 @@
 
 ``python -m varro_assets_tests.e2e.sync_once TABLE ... [--full] [--wait SECONDS]``; settings come from the environment.
 With ``--serve`` alone it reads such command lines from its input and forks a child for each, so that a test which kills
-many does not wait for many starts: it prints the child's process id, then what the child prints, then how it ended.
+many does not wait for many starts: what is printed is the child's process id, what the child prints, how it ended.
 """
 
 from __future__ import annotations
@@ -39,11 +39,12 @@ def serve() -> None:
         child = os.fork()
         if child == 0:
             try:
+                # by the child itself: by us it could come after what the child prints
+                print("child", os.getpid(), flush=True)
                 sync(line.split())
                 os._exit(0)
             finally:
                 os._exit(1)
-        print("child", child, flush=True)
         _pid, status = os.waitpid(child, 0)
         print("ended", os.waitstatus_to_exitcode(status), flush=True)
 

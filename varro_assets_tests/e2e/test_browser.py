@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from selenium import webdriver
-from selenium.common.exceptions import StaleElementReferenceException
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -21,9 +21,11 @@ CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.slow,
+    pytest.mark.timeout(1800),
     pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="no chromium and chromedriver here"),
 ]
-# the first four: a browser without a screen, run by root in a container; the rest: no traffic of its own
+# the first four: a browser without a screen, run by root in a container; the rest: no traffic of its own, and numbers
+# written the same way whatever the machine's language
 FLAGS = (
     "--headless=new",
     "--no-sandbox",
@@ -34,6 +36,8 @@ FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--lang=en-US",
+    "--accept-lang=en-US",
     "--window-size=1500,1400",
 )
 
@@ -44,19 +48,29 @@ class Browser:
     def __init__(self, driver: webdriver.Chrome, up: Up, folder: Path) -> None:
         self._driver, self._up, self._folder = driver, up, folder
 
-    def look(self, path: str, *awaited: str) -> str:
-        """Open a page, wait until it shows all that is awaited, keep a screenshot; the page's text."""
+    def look(self, path: str, *awaited: str, until: Callable[[str], bool] = bool) -> str:
+        """Open a page, wait until it shows all that is awaited, keep a screenshot; the page's text.
+
+        A page comes in parts, each with a question of its own to the server: whatever shall be there has to be awaited.
+        """
         self._driver.get(self._up.url + path)
-        wait_for(lambda: all(text in self._text() for text in awaited), 60, but=self._text)
+        seen = ""
+
+        def shows() -> bool:
+            nonlocal seen
+            seen = self._text()
+            return all(text in seen for text in awaited) and until(seen)
+
+        wait_for(shows, 240, but=lambda: f"{[text for text in awaited if text not in seen]} not in: {seen}")
         name = path.strip("/").replace("/", "_").split("?")[0] or "start"
         self._driver.save_screenshot(str(self._folder / f"{name}.png"))
-        return self._text()
+        return seen
 
     def _text(self) -> str:
         try:
             return self._driver.find_element(By.TAG_NAME, "body").text
-        except StaleElementReferenceException:
-            return ""
+        except WebDriverException:
+            return ""  # the page was drawn anew while it was read
 
 
 @pytest.fixture(scope="module")
@@ -84,54 +98,56 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 
 def test_the_graph_of_a_group_shows_table_facts_and_summary(browser: Browser) -> None:
-    text = browser.look("/locations/varro_assets/asset-groups/borgere", "FOLK1A", "folk1a", "15 partitions")
-    assert text.count("100% filled") == 2
-    assert "Parquet" in text
-    assert "Postgres" in text
+    text = browser.look(
+        "/locations/varro_assets/asset-groups/borgere",
+        *("FOLK1A", "folk1a", "15 partitions", "Parquet", "Postgres"),
+        until=lambda text: text.count("100% filled") == 2,
+    )
     assert "Failed" not in text
 
 
 def test_every_partition_is_green(browser: Browser) -> None:
-    text = browser.look("/assets/statbank/FOLK1A?view=partitions", "Materialized (15)", "2025K3")
-    assert "Failed (0)" in text
-    assert "Missing (0)" in text
-    assert "2022K1" in text
+    path = "/assets/statbank/FOLK1A?view=partitions"
+    browser.look(path, "Materialized (15)", "Failed (0)", "Missing (0)", "2025K3", "2022K1")
 
 
 def test_one_partition_tells_its_rows_and_version(browser: Browser) -> None:
-    text = browser.look("/assets/statbank/FOLK1A?view=partitions&partition=2025K3", "content_hash", "outcome")
-    for name in ("fetched_at", "updated", "2025-08-11T08:00:00", "bytes", "nulls", "path"):
-        assert name in text, name
+    names = ("content_hash", "outcome", "fetched_at", "updated", "2025-08-11T08:00:00", "bytes", "nulls", "path")
+    browser.look("/assets/statbank/FOLK1A?view=partitions&partition=2025K3", *names)
 
 
 def test_the_facts_page_describes_the_columns(browser: Browser) -> None:
-    text = browser.look("/assets/fact/folk1a?view=overview", "omrade", "indhold", "statbank.dk")
-    assert "Befolkningen den 1. i kvartalet (simuleret) by område, køn, alder, civilstand." in text
-    assert "område: 000 = Hele landet" in text
-    assert "double precision" in text
-    assert "fact.folk1a" in text
-    assert "https://www.statbank.dk/FOLK1A" in text
+    browser.look(
+        "/assets/fact/folk1a?view=overview",
+        *("omrade", "indhold", "statbank.dk"),
+        "Befolkningen den 1. i kvartalet (simuleret) by område, køn, alder, civilstand.",
+        "område: 000 = Hele landet",
+        "double precision",
+        "fact.folk1a",
+        "https://www.statbank.dk/FOLK1A",
+    )
 
 
 def test_the_summary_tells_what_the_last_sync_did(browser: Browser) -> None:
-    text = browser.look("/assets/table/FOLK1A?view=overview", "(FOLK1A). Materialise it alone to sync", "253,582")
-    assert "periods_new" in text
-    assert "2022K1 to 2025K3" in text
+    awaited = ("(FOLK1A). Materialise it alone to sync", "253,582", "periods_new", "2022K1 to 2025K3")
+    browser.look("/assets/table/FOLK1A?view=overview", *awaited)
 
 
 def test_the_document_is_shown_beside_its_asset(browser: Browser) -> None:
-    text = browser.look("/assets/context/fact/folk1a?view=overview", "What to read before querying", "folk1a.md")
-    assert "Show Markdown" in text
+    awaited = ("What to read before querying", "folk1a.md", "Show Markdown")
+    browser.look("/assets/context/fact/folk1a?view=overview", *awaited)
 
 
 def test_the_links_show_their_joins(browser: Browser) -> None:
-    text = browser.look("/assets/dimension_links/FOLK1A?view=overview", "dim.nuts", "exact")
-    assert "f.omrade = d.kode" in text
+    browser.look("/assets/dimension_links/FOLK1A?view=overview", "dim.nuts", "exact", "f.omrade = d.kode")
 
 
 def test_the_checks_tell_what_they_found(browser: Browser) -> None:
-    text = browser.look("/assets/dimension_links/FOLK1A?view=checks", "links_hold", "coverage", "100.0% in nuts")
-    assert text.count("Succeeded") == 2
+    browser.look(
+        "/assets/dimension_links/FOLK1A?view=checks",
+        *("links_hold", "coverage", "100.0% in nuts"),
+        until=lambda text: text.count("Succeeded") == 2,
+    )
 
 
 def test_a_dimension_that_the_command_fetched_is_green(browser: Browser) -> None:
@@ -140,6 +156,9 @@ def test_a_dimension_that_the_command_fetched_is_green(browser: Browser) -> None
 
 
 def test_the_runs_name_their_table(browser: Browser) -> None:
-    text = browser.look("/runs", "varro/table: FOLK1A", "varro/table: KORD1")
-    assert text.count("Success") >= 2  # polls come every minute, and are runs as well
+    text = browser.look(
+        "/runs",
+        *("varro/table: FOLK1A", "varro/table: KORD1"),
+        until=lambda text: text.count("Success") >= 2,  # polls come every minute, and are runs as well
+    )
     assert "Failure" not in text

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from varro_assets_tests.e2e.conftest import Home, make_home
+from varro_assets_tests.e2e.conftest import Home, make_home, wait_for
 from varro_assets_tests.postgres_fixture import reachable
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def test_nothing_of_it_touches_the_users_own_project(first: str, home: Home) -> 
 
 def test_nothing_is_left_running(first: str, home: Home) -> None:
     assert "20 of 20" in first
-    assert home.processes() == []
+    wait_for(lambda: not home.processes(), 120, but=lambda: str(home.processes()))
 
 
 def test_the_results_can_be_asked_read_only(first: str, home: Home) -> None:

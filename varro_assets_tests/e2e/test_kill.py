@@ -21,6 +21,7 @@ from varro_assets.statbank.sources import Sources
 from varro_assets_tests.conftest import PROJECT
 from varro_assets_tests.oracle import Rows, World, tid_type, tid_value
 
+pytestmark = pytest.mark.timeout(3600)  # a deadline, no measure: twenty times kill, look and heal
 TABLES = ["KORD1", "BY1", "STRAF42", "HISB7"]
 PUBLICATIONS = ["restate", "revise", "publish_period", "insert_period", "drop_period", "add_code", "change_dimensions"]
 BYTES_A_SECOND = 400_000
@@ -71,7 +72,7 @@ def victim(world: World) -> Iterator[Victim]:
     try:
         yield Victim(process)
     finally:
-        process.communicate(timeout=60)
+        process.communicate(timeout=600)
 
 
 class History:

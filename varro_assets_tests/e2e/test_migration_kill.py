@@ -24,6 +24,7 @@ LONGEST_SECONDS = 1.2
 """From the first word of the process; all five tables take about as long."""
 
 
+@pytest.mark.timeout(3600)
 @pytest.mark.slow  # a dozen processes, each loading everything
 def test_killed_at_any_moment_and_run_again(simulator: Simulator, sources: Sources, tmp_path: Path) -> None:
     world, chance = World(simulator, sources), random.Random(4)
@@ -66,5 +67,5 @@ def _run(world: World, legacy: Path, archive: Path, seconds: float | None) -> in
     if seconds is not None:
         time.sleep(seconds)
         process.kill()
-    process.communicate(timeout=60)
+    process.communicate(timeout=600)
     return process.returncode

@@ -13,15 +13,16 @@ import psutil
 import pytest
 import requests
 
-from varro_assets_tests.e2e.conftest import Home, make_home, wait_for
+from varro_assets_tests.e2e.conftest import PATIENCE, Home, make_home, wait_for
 from varro_assets_tests.e2e.dagster_ui import RUNS, Up, running
 from varro_assets_tests.postgres_fixture import reachable
 from varro_assets_tests.scripted_server import Reply, ScriptedServer
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 TABLES = ("KORD1", "KORN2")
-POLLED = 240
-"""Seconds: a poll comes every minute, a tick every ten seconds, and a run loads the graph first."""
+POLLED = 900
+"""Seconds, a deadline and no measure: a poll comes every minute, a tick every ten seconds, a run loads its table first,
+and what could not be had for once is asked for again after five minutes."""
 
 
 @pytest.fixture(scope="module")
@@ -78,12 +79,17 @@ def of_table(up: Up, table: str) -> list[dict[str, Any]]:
     return [{**run, "tags": {tag["key"]: tag["value"] for tag in run["tags"]}} for run in runs]
 
 
+def all_over(up: Up, table: str) -> bool:
+    """Whether none of its runs is left that has not ended: its last words come after what `holds` sees."""
+    return all(run["status"] in {"SUCCESS", "FAILURE", "CANCELED"} for run in of_table(up, table))
+
+
 def fault(up: Up, **fields: Any) -> None:
-    assert requests.post(f"{up.simulator}/faults", json=fields, timeout=30).ok
+    assert requests.post(f"{up.simulator}/faults", json=fields, timeout=PATIENCE).ok
 
 
 def no_faults(up: Up) -> None:
-    requests.delete(f"{up.simulator}/faults", timeout=30)
+    assert requests.delete(f"{up.simulator}/faults", timeout=PATIENCE).ok
 
 
 def newest(table: str) -> str:
@@ -94,6 +100,7 @@ def test_a_new_home_fills_itself(up: Up) -> None:
     for table in TABLES:
         wait_for(lambda table=table: holds(up, table, newest(table)), POLLED, but=lambda: told(up))
         assert {run["tags"]["varro/launcher"] for run in of_table(up, table)} == {"sensor"}
+        wait_for(lambda table=table: all_over(up, table), POLLED, but=lambda: told(up))
         for run in of_table(up, table):
             assert f"Loading the definitions of {table} alone." in up.messages(run["runId"])
 
@@ -105,6 +112,8 @@ def test_what_is_published_comes_in_by_itself(up: Up) -> None:
     wait_for(lambda: holds(up, "KORN2", "2025H1"), POLLED, but=lambda: told(up))
     assert "2025H1" in {code for batch in up.fetched("KORN2") for code in batch}
     assert "2025" in up.home.good("--demo", "sql", "SELECT max(tid) FROM fact.korn2")
+    for table in TABLES:
+        wait_for(lambda table=table: all_over(up, table), POLLED, but=lambda: told(up))
     # the table that did not change was left alone
     assert len(of_table(up, "KORD1")) == before
     assert "All is well" in up.home.good("--demo", "doctor")
@@ -113,7 +122,9 @@ def test_what_is_published_comes_in_by_itself(up: Up) -> None:
 def hanging_run(up: Up, table: str, tid: str) -> tuple[str, psutil.Process]:
     """Publish, and let the publisher hang: the run that fetches it, in the middle, and its process."""
     known = {run["runId"] for run in of_table(up, table)}
-    fault(up, kind="timeout", table=table, path="data", seconds=600, count=1)
+    fault(up, kind="timeout", table=table, path="data", seconds=3600, count=1)
+    # emptied before there is anything to ask for
+    up.fetched(table)
     up.publish(kind="publish_period", table=table, tid=tid)
     found: list[tuple[str, psutil.Process]] = []
 
@@ -121,14 +132,13 @@ def hanging_run(up: Up, table: str, tid: str) -> tuple[str, psutil.Process]:
         for run in of_table(up, table):
             if run["runId"] not in known and run["status"] == "STARTED":
                 process = up.worker(run["runId"])
-                log = requests.get(f"{up.simulator}/requests", timeout=30).json()
+                log = requests.get(f"{up.simulator}/requests", timeout=PATIENCE).json()
                 # the request that hangs is logged when it has its answer: the description before it is enough
                 if process and any(line["table"] == table for line in log):
                     found.append((run["runId"], psutil.Process(process)))
                     return True
         return False
 
-    up.fetched(table)
     wait_for(there, POLLED, but=lambda: told(up))
     time.sleep(2)
     return found[0]
@@ -150,6 +160,9 @@ def test_a_failure_that_will_not_pass_is_told_once_and_not_retried(up: Up, hook:
     assert hook.requests == [], "the killed worker was replaced, which is nobody's business"
     fault(up, kind="wrong_header", table="KORD1", path="data", count=None)
     up.publish(kind="publish_period", table="KORD1", tid="2025")
+    wait_for(lambda: any(run["status"] == "FAILURE" for run in of_table(up, "KORD1")), POLLED, but=lambda: told(up))
+    # the sensor tries again after five minutes; the webhook may hear of the first failure only after that
+    no_faults(up)
     # the webhook is down the first time
     wait_for(lambda: len(hook.requests) >= 2, POLLED, but=lambda: told(up))
     first, second = (body for _, body in hook.requests[:2])
@@ -159,6 +172,6 @@ def test_a_failure_that_will_not_pass_is_told_once_and_not_retried(up: Up, hook:
     assert second["run_id"] == run["runId"]
     assert run["tags"]["dagster/will_retry"] == "false"
     assert hook.url not in up.home.log()
-    no_faults(up)
+    # more than a look of the sensor that tells
     time.sleep(70)
     assert len(hook.requests) == 2

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from varro_assets_tests.e2e.conftest import Home, make_home, wait_for
+from varro_assets_tests.e2e.conftest import PATIENCE, Home, make_home, wait_for
 from varro_assets_tests.e2e.dagster_ui import Up, running
 from varro_assets_tests.postgres_fixture import reachable
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 KORN2 = [f"{year}H{half}" for year in range(2019, 2025) for half in (1, 2)]
 BOTH = (("statbank", "KORN2"), ("fact", "korn2"))
 
@@ -111,8 +111,9 @@ def test_a_signal_ends_everything(home: Home, sent: signal.Signals) -> None:
     with running(home) as up:
         assert len(home.processes()) > 3
         up.process.send_signal(sent)
-        up.process.wait(60)
-        wait_for(lambda: not home.processes(), 30, but=lambda: str(home.processes()))
+        # Dagster gives each of its parts a minute
+        up.process.wait(PATIENCE)
+        wait_for(lambda: not home.processes(), but=lambda: str(home.processes()))
     # a tick in the middle of which Dagster is ended is told by Dagster with a stack; the command's own has none
     assert "varro_assets/cli" not in home.log()
     assert "stopped" in home.good("--demo", "db", "status")

@@ -20,6 +20,7 @@ from varro_assets.dimensions.models import Dimension, Member
 from varro_assets.engine import postgres
 from varro_assets.errors import ConfigurationError, DatabaseRefused, DatabaseUnavailable, InvalidHierarchy
 from varro_assets.warehouse import prepare
+from varro_assets_tests.postgres_fixture import PATIENCE
 
 Rows = list[tuple[Any, ...]]
 
@@ -366,6 +367,12 @@ def test_a_reader_keeps_what_it_began_with_and_keeps_nobody_waiting(
     assert _stored(reader) == _expected(REVISED)
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A load that is held up for as long as the test takes to look does not give up meanwhile."""
+    monkeypatch.setattr(dim_table, "_PATIENCE", f"SET LOCAL lock_timeout = '{PATIENCE:.0f}s'")
+
+
 class _Loader(threading.Thread):
     """A load in another thread, on a connection of its own."""
 
@@ -384,7 +391,7 @@ class _Loader(threading.Thread):
 
     def blocked(self, onlooker: postgres.Connection) -> None:
         """Wait until it waits for a lock."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         while not _run(
             onlooker, "SELECT 1 FROM pg_stat_activity WHERE pid = %s AND wait_event_type = 'Lock'", self.pid
         ):
@@ -398,6 +405,7 @@ def _hold_the_record(connection: postgres.Connection) -> None:
         cursor.execute("SELECT 1 FROM meta.dimension WHERE name = 'byganv' FOR UPDATE")
 
 
+@pytest.mark.usefixtures("patient")
 def test_until_a_load_is_complete_the_old_content_is_read(
     tables: DimTables, connect: Callable[..., postgres.Connection], connection: postgres.Connection
 ) -> None:
@@ -409,11 +417,12 @@ def test_until_a_load_is_complete_the_old_content_is_read(
     assert _stored(connection) == _expected(BYGANV)
     assert _run(connection, "SELECT count(*) FROM dim.byganv_tree") == [(7,)]
     holder.rollback()
-    loader.join(20)
+    loader.join(PATIENCE)
     assert loader.result is True
     assert _stored(connection) == _expected(REVISED)
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_load_that_is_killed_leaves_the_old_content(
     tables: DimTables, connect: Callable[..., postgres.Connection], connection: postgres.Connection
 ) -> None:
@@ -423,7 +432,7 @@ def test_a_load_that_is_killed_leaves_the_old_content(
     loader = _Loader(connect(), REVISED)
     loader.blocked(connection)
     _run(connection, "SELECT pg_terminate_backend(%s)", loader.pid)
-    loader.join(20)
+    loader.join(PATIENCE)
     holder.rollback()
     assert isinstance(loader.result, DatabaseUnavailable)
     assert _stored(connection) == _expected(BYGANV)
@@ -431,6 +440,7 @@ def test_a_load_that_is_killed_leaves_the_old_content(
     assert tables.load(REVISED) is True
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_first_load_that_is_killed_leaves_nothing(
     tables: DimTables, connect: Callable[..., postgres.Connection], connection: postgres.Connection
 ) -> None:
@@ -440,13 +450,14 @@ def test_a_first_load_that_is_killed_leaves_nothing(
     loader = _Loader(connect(), BYGANV)
     loader.blocked(connection)
     _run(connection, "SELECT pg_terminate_backend(%s)", loader.pid)
-    loader.join(20)
+    loader.join(PATIENCE)
     holder.rollback()
     assert isinstance(loader.result, DatabaseUnavailable)
     assert _run(connection, "SELECT to_regclass('dim.byganv')") == [(None,)]
     assert tables.load(BYGANV) is True
 
 
+@pytest.mark.usefixtures("patient")
 def test_two_loads_at_once_give_one_result(
     tables: DimTables, connect: Callable[..., postgres.Connection], connection: postgres.Connection
 ) -> None:
@@ -459,7 +470,7 @@ def test_two_loads_at_once_give_one_result(
         loader.blocked(connection)
     holder.rollback()
     for loader in loaders:
-        loader.join(20)
+        loader.join(PATIENCE)
     assert sorted(str(loader.result) for loader in loaders) == ["False", "False", "True"]
     assert _stored(connection) == _expected(BYGANV)
     assert len(_run(connection, "SELECT 1 FROM dim.byganv")) == 7
@@ -471,8 +482,8 @@ def test_a_lock_that_is_never_let_go_ends_the_load(
     connection: postgres.Connection,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(dim_table, "_PATIENCE", "SET LOCAL lock_timeout = '50ms'")
     tables.load(BYGANV)
+    monkeypatch.setattr(dim_table, "_PATIENCE", "SET LOCAL lock_timeout = '50ms'")
     holder = connect()
     _hold_the_record(holder)
     with pytest.raises(DatabaseUnavailable, match="lock timeout"):

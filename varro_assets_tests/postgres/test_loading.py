@@ -22,6 +22,7 @@ from varro_assets.errors import DatabaseRefused, LoadMismatch
 from varro_assets.statbank.sync import load_table
 from varro_assets_tests.conftest import Recorder
 from varro_assets_tests.oracle import World
+from varro_assets_tests.postgres_fixture import administrator
 
 FULL = Scope(full=True)
 
@@ -38,13 +39,12 @@ def reader(world: World, reader_url: str) -> Iterator[postgres.Connection]:
 def role(postgres_server: Endpoint, warehouse_database: str) -> Iterator[str]:
     """A role of the user's own; to be taken before anything is granted to it."""
     name = f'me "{warehouse_database}"'
-    with contextlib.closing(postgres_server.connect(warehouse_database)) as connection:
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(name)))
-            yield name
-            cursor.execute(sql.SQL("DROP OWNED BY {}").format(sql.Identifier(name)))
-            cursor.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(name)))
+    administration = contextlib.closing(administrator(postgres_server, warehouse_database))
+    with administration as connection, connection.cursor() as cursor:
+        cursor.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(name)))
+        yield name
+        cursor.execute(sql.SQL("DROP OWNED BY {}").format(sql.Identifier(name)))
+        cursor.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(name)))
 
 
 def _read(connection: postgres.Connection, statement: str) -> list[tuple[Any, ...]]:

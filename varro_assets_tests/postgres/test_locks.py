@@ -10,12 +10,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
-from varro_assets.engine import postgres
+from varro_assets.engine import locks, postgres
 from varro_assets.engine.locks import TableLock, held, holder, shared_lock, short_lock, table_lock
 from varro_assets.engine.partitions import PartitionStore
 from varro_assets.engine.period_table import PeriodTables
@@ -25,9 +26,12 @@ from varro_assets.statbank.fetching import BatchSize
 from varro_assets.statbank.sync import load_table, sync_table
 from varro_assets_tests.conftest import PROJECT, Recorder
 from varro_assets_tests.oracle import World
+from varro_assets_tests.postgres_fixture import PATIENCE
 
 FULL = Scope(full=True)
 SYNC_ONCE = "varro_assets_tests.e2e.sync_once"
+# with a time-out it waits until the process is really gone, and its locks with it
+_END = "SELECT pg_terminate_backend(%s, 120000)"
 
 
 @pytest.fixture
@@ -74,7 +78,8 @@ class TestLock:
             def work() -> None:
                 with short_lock(connection, "FOLK1A"):
                     with contextlib.closing(postgres.connect(url, "kills")) as other, other.cursor() as cursor:
-                        cursor.execute("SELECT pg_terminate_backend(%s, 5000)", (connection.info.backend_pid,))
+                        cursor.execute(_END, (connection.info.backend_pid,))
+                        assert cursor.fetchone() == (True,)
                     with postgres.transaction(connection, "work") as cursor:
                         cursor.execute("SELECT 1")
 
@@ -92,8 +97,9 @@ class TestLock:
             if len(polls) == 3:
                 held.__exit__(None, None, None)
 
-        monkeypatch.setattr("varro_assets.engine.locks.time.sleep", let_go)
-        with table_lock(url, "FOLK1A", wait=60):
+        # its own name for it: other threads of this process sleep as well
+        monkeypatch.setattr(locks, "time", SimpleNamespace(monotonic=time.monotonic, sleep=let_go))
+        with table_lock(url, "FOLK1A", wait=PATIENCE):
             assert len(polls) == 3
 
     def test_waiting_has_an_end(self, url: SecretStr) -> None:
@@ -144,11 +150,11 @@ class TestTwoSyncs:
         reports = []
         with _held_up(world, monkeypatch) as let_go:
             waiting = threading.Thread(
-                target=lambda: reports.append(sync_table(world.sources, "KORD1", Recorder(), wait=60))
+                target=lambda: reports.append(sync_table(world.sources, "KORD1", Recorder(), wait=PATIENCE))
             )
             waiting.start()
             let_go()
-            waiting.join(60)
+            waiting.join(PATIENCE)
         # the other one has read all of this publication
         assert [report.outcomes for report in reports] == [{}]
         assert reports[0].updated == world.universe.table("KORD1").updated
@@ -164,12 +170,12 @@ class TestTwoSyncs:
 
     def test_in_two_processes_one_waits(self, world: World) -> None:
         world.simulator.fault("slow", table="KORD1", path="data", rate=4000)
-        command = [sys.executable, "-m", SYNC_ONCE, "KORD1", "--wait", "60"]
+        command = [sys.executable, "-m", SYNC_ONCE, "KORD1", "--wait", str(PATIENCE)]
         both = [
             subprocess.Popen(command, env=world.environment(), cwd=PROJECT, stdout=subprocess.PIPE, text=True)
             for _ in range(2)
         ]
-        out = [process.communicate(timeout=60)[0].split() for process in both]
+        out = [process.communicate(timeout=PATIENCE)[0].split() for process in both]
         assert [process.returncode for process in both] == [0, 0]
         written = world.universe.table("KORD1").row_count()
         assert sorted(int(words[-1]) for words in out) == [0, written]
@@ -177,7 +183,7 @@ class TestTwoSyncs:
 
 
 def test_the_lock_of_a_killed_process_is_free(world: World) -> None:
-    world.simulator.fault("timeout", table="KORD1", path="data", seconds=60.0)
+    world.simulator.fault("timeout", table="KORD1", path="data", seconds=600.0)
     process = subprocess.Popen(
         [sys.executable, "-m", SYNC_ONCE, "KORD1"], env=world.environment(), cwd=PROJECT, stdout=subprocess.PIPE
     )
@@ -191,10 +197,11 @@ def test_the_lock_of_a_killed_process_is_free(world: World) -> None:
         assert f"pid {process.pid}" in str(caught.value)
     finally:
         process.send_signal(signal.SIGKILL)
-        process.wait(30)
+        process.wait(PATIENCE)
         process.stdout.close()
     world.simulator.faults.clear()
-    world.sync("KORD1", wait=30)
+    # the server learns of the death a moment later
+    world.sync("KORD1", wait=PATIENCE)
     world.check("KORD1")
 
 
@@ -280,7 +287,8 @@ class TestLostLock:
             for thread in threads:
                 thread.start()
             for thread in threads:
-                thread.join(60)
+                thread.join(PATIENCE)
+        assert not any(thread.is_alive() for thread in threads)
         assert errors == []
         world.check("STRAF42")
 
@@ -300,18 +308,18 @@ def _held_up(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
     def stopping(info: Any, periods: Any, **options: Any) -> Any:
         if info.id == "KORD1" and not arrived.is_set():
             arrived.set()
-            assert go_on.wait(60)
+            assert go_on.wait(PATIENCE)
         return bulk(info, periods, **options)
 
     monkeypatch.setattr(world.sources.client, "bulk", stopping)
     thread = threading.Thread(target=lambda: sync_table(world.sources, "KORD1", Recorder()))
     thread.start()
     try:
-        assert arrived.wait(60)
+        assert arrived.wait(PATIENCE)
         yield go_on.set
     finally:
         go_on.set()
-        thread.join(60)
+        thread.join(PATIENCE)
     assert not thread.is_alive()
 
 
@@ -332,22 +340,25 @@ def _terminating(patch: pytest.MonkeyPatch, owner: str, call: int, world: World)
 
 
 def _terminate(url: SecretStr, application: str) -> None:
-    with contextlib.closing(postgres.connect(url, "test")) as connection, connection, connection.cursor() as cursor:
-        # with a time-out: waits until the backend is really gone
-        cursor.execute(
-            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE application_name LIKE %s",
-            (application,),
-        )
-        assert cursor.fetchall(), "nobody of that name"
+    with contextlib.closing(postgres.connect(url, "test")) as connection, connection.cursor() as cursor:
+        connection.autocommit = True  # in a transaction the server would show the same moment again and again
+
+        def there() -> list[tuple[int]]:
+            cursor.execute("SELECT pid FROM pg_stat_activity WHERE application_name LIKE %s", (application,))
+            return cursor.fetchall()
+
+        found = there()
+        assert found, "nobody of that name"
+        for pid in found:
+            cursor.execute(_END, pid)
+        _until(lambda: not there())
 
 
 def _until(condition: Callable[[], bool]) -> None:
-    deadline = threading.Event()
-    for _ in range(600):
-        if condition():
-            return
-        deadline.wait(0.1)
-    pytest.fail("it never happened")
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.1)
 
 
 def test_many_locks_are_looked_at_in_one_query(url: SecretStr) -> None:
@@ -357,5 +368,4 @@ def test_many_locks_are_looked_at_in_one_query(url: SecretStr) -> None:
         with table_lock(url, "T7"), table_lock(url, "T299"), table_lock(url, "other"):
             assert held(connection, names) == {"T7", "T299"}
             assert held(connection, []) == set()
-        while held(connection, names):
-            time.sleep(0.01)  # the server notices a moment later that the connection has gone
+        assert held(connection, names) == set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from pydantic import SecretStr
@@ -17,6 +18,7 @@ from varro_assets.engine import postgres
 from varro_assets.errors import ConfigurationError, InvalidLink, UnknownColumn, UnknownTable
 from varro_assets.settings import Settings
 from varro_assets_tests.oracle import World
+from varro_assets_tests.postgres_fixture import PATIENCE
 from varro_assets_tests.ready_homes import ReadyHomes
 
 AREAS = Dimension(
@@ -123,6 +125,25 @@ def test_only_lives_that_differ_are_written(folk: World) -> None:
             assert code_lives.write(cursor, "FOLK1A", {}) == len(before)
             assert code_lives.write(cursor, "FOLK1A", {"OMRÅDE": {"no such code": ("2024K1", "2024K1")}}) == 0
     assert folk.query("SELECT count(*) FROM meta.code WHERE first_period IS NOT NULL") == [(0,)]
+
+
+def test_lives_are_not_written_while_a_sync_says_what_there_is(folk: World) -> None:
+    """Both write rows of meta.code: in two orders at once, one of them would be told of a deadlock."""
+    waiting = "SELECT count(*) FROM pg_locks WHERE pid = %s AND NOT granted"
+    with folk.database() as sync, folk.database() as documents, ThreadPoolExecutor(1) as pool:
+        sync.autocommit = documents.autocommit = False
+
+        def state() -> int:
+            with postgres.transaction(documents, "write lives") as cursor:
+                return code_lives.write(cursor, "FOLK1A", {})
+
+        with postgres.transaction(sync, "describe") as cursor:
+            cursor.execute("UPDATE meta.fact_table SET title = title WHERE table_id = 'FOLK1A'")
+            written = pool.submit(state)
+            while folk.query(waiting, documents.info.backend_pid) == [(0,)]:
+                assert not written.done()
+            cursor.execute("UPDATE meta.code SET declared = false WHERE table_id = 'FOLK1A'")
+        assert written.result(timeout=PATIENCE) > 100
 
 
 @pytest.mark.parametrize("table", ["FOLK1A", "folk1a", "fact.folk1a", " Folk1a "])

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from varro_assets.engine import migrations, postgres
 from varro_assets.errors import DatabaseRefused
 from varro_assets.warehouse import prepare
+from varro_assets_tests.postgres_fixture import PATIENCE
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def test_a_fresh_database_gets_all_of_them_and_the_next_time_none(connection: po
 
 
 def test_two_processes_may_start_at_once(warehouse_url: str) -> None:
-    barrier = threading.Barrier(4)
+    barrier = threading.Barrier(4, timeout=PATIENCE)
     applied, errors = [], []
 
     def start() -> None:
@@ -52,7 +53,7 @@ def test_two_processes_may_start_at_once(warehouse_url: str) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(PATIENCE)
     assert errors == []
     assert sorted(applied) == [[], [], [], VERSIONS]
 

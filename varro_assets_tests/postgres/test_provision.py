@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import psycopg2
 import pytest
@@ -25,7 +26,7 @@ from varro_assets.engine.server.provision import (
 )
 from varro_assets.engine.server.server import EmbeddedServer, Endpoint
 from varro_assets.errors import DatabaseRefused, DatabaseUnavailable
-from varro_assets_tests.postgres_fixture import THROW_AWAY
+from varro_assets_tests.postgres_fixture import PATIENCE, THROW_AWAY, administrator, when_left
 
 
 def connect(url: SecretStr | str) -> Connection:
@@ -135,7 +136,8 @@ class Own:
 
     def drop(self) -> None:
         for database in (f"{self.name}_dagster", self.name):
-            self.admin("DROP DATABASE IF EXISTS {} WITH (FORCE)", sql.Identifier(database))
+            with closing(administrator(self.endpoint)) as connection, connection.cursor() as cursor:
+                when_left(cursor, sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database)))
         self.admin("DROP ROLE {}", sql.Identifier(self.name))
 
 
@@ -306,7 +308,7 @@ def test_two_that_grant_at_once_wait_for_each_other(postgres_server: Endpoint, w
             while not run(postgres_server.url("postgres"), waiting) and not late.done():
                 time.sleep(0.02)
             first.commit()
-            assert late.result(60) == ()  # and not "tuple concurrently updated"
+            assert late.result(PATIENCE) == ()  # and not "tuple concurrently updated"
         second.commit()
     finally:
         first.close()

@@ -21,6 +21,7 @@ from varro_assets.engine import postgres
 from varro_assets.engine.server.server import Endpoint
 from varro_assets.errors import DatabaseRefused, QueryFailed, QueryRefused, QueryStopped, VarroError
 from varro_assets.warehouse import READABLE_SCHEMAS, prepare
+from varro_assets_tests.postgres_fixture import PATIENCE
 from varro_assets_tests.reading_role import owner_as_reader
 
 SETUP = """
@@ -49,7 +50,7 @@ class House:
     def __init__(self, owner: str, reader: str) -> None:
         self.owner, self.reader = SecretStr(owner), SecretStr(reader)
 
-    def run(self, query: str, *, seconds: float = 20, rows: int = 100) -> Result:
+    def run(self, query: str, *, seconds: float = PATIENCE, rows: int = 100) -> Result:
         return queries.run(self.reader, query, seconds=seconds, rows=rows)
 
     def running(self) -> bool:
@@ -72,7 +73,7 @@ class House:
         assert self.execute(CONTENT) == [(500, 57375.0)]
         assert self.execute("SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace") == [(1,)]
         assert self.run(CONTENT).rows == ((500, 57375.0),)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE
         while self.running():
             assert time.monotonic() < deadline, "a query goes on"
             time.sleep(0.05)
@@ -353,25 +354,31 @@ class Deaf:
 def test_the_clock_on_this_side_needs_no_help_from_the_server(
     house: House, monkeypatch: pytest.MonkeyPatch, deaf: bool
 ) -> None:
-    monkeypatch.setattr(queries, "_PATIENCE", 0.5)
+    # a server that is merely slow to obey is no deaf one
+    monkeypatch.setattr(queries, "_PATIENCE", 0.5 if deaf else PATIENCE)
     heard: list[str] = []
 
     def sleep() -> None:
         try:
             with connection.cursor() as cursor:
-                cursor.execute("SET statement_timeout = 0; SELECT pg_sleep(3)")
+                cursor.execute(f"SET statement_timeout = 0; SELECT pg_sleep({PATIENCE})")
         except psycopg2.Error as error:
             heard.append(error.pgcode or "line cut")
 
-    with contextlib.closing(postgres.connect(house.reader, "sql")) as connection, pytest.raises(QueryStopped):
-        queries._watched(Deaf(connection) if deaf else connection, 0.3, sleep)  # type: ignore[arg-type]
+    with contextlib.closing(postgres.connect(house.reader, "sql")) as connection:
+        asleep = connection.info.backend_pid
+        with pytest.raises(QueryStopped):
+            queries._watched(Deaf(connection) if deaf else connection, 0.3, sleep)  # type: ignore[arg-type]
     assert heard == ["line cut" if deaf else "57014"]
+    if deaf:  # of the line that was cut the server learns when it has slept
+        house.execute(f"SELECT pg_terminate_backend({asleep})", house.reader)
     house.unharmed()
 
 
 def test_ctrl_c_ends_the_query_on_the_server(house: House) -> None:
     def press() -> None:
-        deadline = time.monotonic() + 10
+        # before the query has had its time, or there is nothing to interrupt
+        deadline = time.monotonic() + 100
         while time.monotonic() < deadline:
             if house.running():
                 _thread.interrupt_main()
@@ -384,7 +391,7 @@ def test_ctrl_c_ends_the_query_on_the_server(house: House) -> None:
     try:
         presser.start()
         with pytest.raises(KeyboardInterrupt):
-            house.run(ENDLESS, seconds=20)
+            house.run(ENDLESS, seconds=120)
         presser.join()
     finally:
         signal.signal(signal.SIGINT, before)

@@ -12,7 +12,7 @@ from varro_assets.engine.partitions import PartitionInfo
 from varro_assets.engine.period_table import PeriodTables
 from varro_assets.engine.planning import Scope
 from varro_assets.errors import PublisherChanged, SourceUnavailable
-from varro_assets.statbank import catalog
+from varro_assets.statbank import catalog, manifest
 from varro_assets.statbank.fetching import BatchSize
 from varro_assets.statbank.sweeps.due import State
 from varro_assets.statbank.sync_report import Outcome
@@ -62,6 +62,30 @@ def _publish(world: World, path: str, nth: int, publication: dict[str, Any], cou
     world.simulator.fault(
         "publish", table="KORD1", path=path, nth=nth, count=count, then={"table": "KORD1", **publication}
     )
+
+
+def test_a_description_that_a_poll_replaces_while_it_is_read(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is stated goes by the description that was read, not by the one that lies there a moment later."""
+    world.sync("KORD1")
+    before = manifest.read(world.folder("KORD1"))
+    world.universe.revise("KORD1", "2024")
+    folder = type(world.sources.catalogue)
+    read, told = folder.raw_tableinfo, world.sources.client.tableinfo("KORD1")[1]
+
+    def replaced(self: catalog.CatalogueFolder, table: str) -> dict[str, Any] | None:
+        body = read(self, table)
+        self.write_tableinfo(table, told)
+        return body
+
+    monkeypatch.setattr(folder, "raw_tableinfo", replaced)
+    world.sync("KORD1", poll=False)
+    monkeypatch.undo()
+    after = manifest.read(world.folder("KORD1"))
+    assert before
+    assert after
+    assert after.info.updated == before.info.updated
+    world.sync("KORD1")
+    world.check("KORD1")
 
 
 @pytest.mark.usefixtures("single_periods")

@@ -71,7 +71,7 @@ def test_any_file_is_either_kept_from_its_notes_on_or_refused_untouched(content:
             assert after.notes == doc_file.NO_NOTES or content.endswith(after.notes)
 
 
-@settings(max_examples=200)
+@settings(deadline=None, max_examples=200)
 @given(st.text(max_size=300))
 def test_a_part_of_a_path_is_always_safe(title: str) -> None:
     part = path_part(title)
@@ -86,7 +86,7 @@ def test_a_part_of_a_path_is_always_safe(title: str) -> None:
 titles = st.sampled_from(["Priser", "priser", "Priser ", "Index", "A/B", "A_B", "", "..", "Priser (2)", "x" * 300])
 
 
-@settings(max_examples=100)
+@settings(deadline=None, max_examples=100)
 @given(st.dictionaries(st.integers(1, 12).map(str), titles, min_size=1, max_size=8), st.booleans())
 def test_no_two_subjects_share_a_path(subjects: dict[str, str], deep: bool) -> None:
     above = (("Borgere",), ("1",)) if deep else ((), ())

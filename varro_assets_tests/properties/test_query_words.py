@@ -29,6 +29,7 @@ def _written(kind: Kind, text: str) -> str:
 
 
 @given(st.lists(st.tuples(_PIECES, _GAPS), max_size=12))
+@settings(deadline=None)
 def test_words_are_read_back_as_they_were_written(pieces: list[tuple[tuple[Kind, str], str]]) -> None:
     query = "".join(_written(kind, text) + gap for (kind, text), gap in pieces)
     found = words(query)
@@ -41,6 +42,7 @@ def test_words_are_read_back_as_they_were_written(pieces: list[tuple[tuple[Kind,
 
 
 @given(_STRINGS)
+@settings(deadline=None)
 def test_whatever_stands_in_a_string_stays_in_it(text: str) -> None:
     query = f"SELECT {_written(Kind.STRING, text)} AS x FROM fact.folk1a"
     assert judged(query) == query
@@ -51,7 +53,7 @@ _SQL = ["SELECT", "1", "'", '"', "(", ")", "fact.x", "pg_sleep", "--", "/*", "*/
         "UNION"]  # fmt: skip
 
 
-@settings(max_examples=300)
+@settings(deadline=None, max_examples=300)
 @given(st.lists(st.sampled_from(_SQL), max_size=14).map(" ".join) | st.lists(st.sampled_from(_SQL)).map("".join))
 def test_any_text_is_sent_or_refused_and_nothing_else(text: str) -> None:
     with contextlib.suppress(QueryRefused):
@@ -63,6 +65,7 @@ def test_any_text_is_sent_or_refused_and_nothing_else(text: str) -> None:
 
 
 @given(st.text(max_size=40))
+@settings(deadline=None)
 def test_the_same_for_any_text_at_all(text: str) -> None:
     with contextlib.suppress(QueryRefused):
         judged(f"SELECT {text}")

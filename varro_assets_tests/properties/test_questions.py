@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import product
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from varro_assets.statbank.models import TableInfo
@@ -28,6 +28,7 @@ def cells(question: Question) -> list[tuple[str, ...]]:
 
 
 @given(SIZES, TIDS, st.integers(10, 400))
+@settings(deadline=None)
 def test_every_cell_is_asked_for_once_and_no_request_is_too_large(
     sizes: list[int], tids: list[str], limit: int
 ) -> None:
@@ -41,6 +42,7 @@ def test_every_cell_is_asked_for_once_and_no_request_is_too_large(
 
 
 @given(SIZES, TIDS, st.integers(0, 4), st.integers(100, 400))
+@settings(deadline=None)
 def test_a_part_is_two_requests_over_all_periods(
     sizes: list[int], tids: list[str], eliminable: int, limit: int
 ) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from varro_assets.engine import reconcile
@@ -20,6 +20,7 @@ def stored(published: dict[tuple[str, ...], float | None]) -> dict[tuple[str, ..
 
 
 @given(PUBLISHED)
+@settings(deadline=None)
 def test_a_copy_agrees_with_or_without_rows_for_the_absent(published: dict[tuple[str, ...], float | None]) -> None:
     for held in (published, stored(published)):
         found = reconcile.cells(published, held)
@@ -30,6 +31,7 @@ def test_a_copy_agrees_with_or_without_rows_for_the_absent(published: dict[tuple
 
 
 @given(PUBLISHED, PUBLISHED)
+@settings(deadline=None)
 def test_every_cell_that_differs_is_counted_once(
     published: dict[tuple[str, ...], float | None], held: dict[tuple[str, ...], float | None]
 ) -> None:
@@ -49,6 +51,7 @@ def test_every_cell_that_differs_is_counted_once(
 
 
 @given(PUBLISHED, st.data())
+@settings(deadline=None)
 def test_one_change_is_found_in_its_period_under_its_name(
     published: dict[tuple[str, ...], float | None], data: st.DataObject
 ) -> None:
@@ -66,6 +69,7 @@ def test_one_change_is_found_in_its_period_under_its_name(
 
 
 @given(st.lists(PERIODS, unique=True), st.sets(PERIODS))
+@settings(deadline=None)
 def test_periods_of_one_side_only(published: list[str], held: set[str]) -> None:
     found = reconcile.periods(published, held)
 
@@ -74,6 +78,7 @@ def test_periods_of_one_side_only(published: list[str], held: set[str]) -> None:
 
 
 @given(st.floats(1, 1e12), st.integers(1, 9))
+@settings(deadline=None)
 def test_a_tolerance_is_relative(number: float, tenths: int) -> None:
     assert reconcile.same(number, number * (1 + tenths * 1e-11), 1e-9)
     assert not reconcile.same(number, number * (1 + tenths * 1e-7), 1e-9)

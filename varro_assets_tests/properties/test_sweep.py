@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from varro_assets.errors import DamagedPartition
@@ -52,6 +52,7 @@ def spanned(order: list[str], demand: Demand) -> list[str]:
 
 
 @given(situations, works())
+@settings(deadline=None)
 def test_every_table_has_its_place_and_only_one(situation: Situation, work: Work) -> None:
     decision = sweep.decide(situation, NOW, lambda _one: work)
     due = {one.table for one in situation.tables if one.state in {State.CHANGED, State.NEVER, State.REFILL}}
@@ -65,6 +66,7 @@ def test_every_table_has_its_place_and_only_one(situation: Situation, work: Work
 
 
 @given(situations, works())
+@settings(deadline=None)
 def test_who_is_under_way_is_left_alone_and_there_are_never_too_many(situation: Situation, work: Work) -> None:
     decision = sweep.decide(situation, NOW, lambda _one: work)
     busy = {one.table for one in situation.tables if one.under_way}
@@ -75,6 +77,7 @@ def test_who_is_under_way_is_left_alone_and_there_are_never_too_many(situation: 
 
 
 @given(works(), st.sampled_from([State.CHANGED, State.NEVER, State.REFILL]))
+@settings(deadline=None)
 def test_the_runs_of_a_table_cover_what_is_due(work: Work, state: State) -> None:
     situation = Situation([Candidate("AB1", state, "2025-09-06T08:00:00")], 1)
     decision = sweep.decide(situation, NOW, lambda _one: work)
@@ -97,6 +100,7 @@ def test_the_runs_of_a_table_cover_what_is_due(work: Work, state: State) -> None
 
 
 @given(st.integers(1, 60), st.integers(0, 10_000))
+@settings(deadline=None)
 def test_the_wait_grows_and_is_never_longer_than_a_day(vain: int, minutes: int) -> None:
     end = NOW - timedelta(minutes=minutes)
     one, more = (Attempts(vain + extra, vain + extra, end).wait_until(NOW) for extra in (0, 1))
@@ -119,6 +123,7 @@ def test_a_publisher_that_is_away_for_a_week_is_asked_some_times_and_then_daily(
 
 
 @given(st.integers(1, 30), st.integers(1, 5), st.integers(1, 4), st.sampled_from(["", "AA01", "nonsense"]))
+@settings(deadline=None)
 def test_every_due_table_has_its_turn_whatever_is_remembered(
     count: int, max_tables: int, in_time: int, after: str
 ) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from varro_assets.engine.sweep_report import report
@@ -75,6 +75,7 @@ def judged(history: tuple[list[RunRecord], list[EventRecord]]) -> SweepReport:
 
 
 @given(histories())
+@settings(deadline=None)
 def test_counts_add_up(history: tuple[list[RunRecord], list[EventRecord]]) -> None:
     found = judged(history)
 
@@ -88,6 +89,7 @@ def test_counts_add_up(history: tuple[list[RunRecord], list[EventRecord]]) -> No
 
 
 @given(histories())
+@settings(deadline=None)
 def test_the_status_follows_from_what_is_reported(history: tuple[list[RunRecord], list[EventRecord]]) -> None:
     found = judged(history)
 
@@ -105,6 +107,7 @@ def test_the_status_follows_from_what_is_reported(history: tuple[list[RunRecord]
 
 
 @given(histories())
+@settings(deadline=None)
 def test_a_failure_is_told_once_and_with_words(history: tuple[list[RunRecord], list[EventRecord]]) -> None:
     found = judged(history)
 
@@ -114,6 +117,7 @@ def test_a_failure_is_told_once_and_with_words(history: tuple[list[RunRecord], l
 
 
 @given(histories())
+@settings(deadline=None)
 def test_a_complete_run_afterwards_mends_its_table(history: tuple[list[RunRecord], list[EventRecord]]) -> None:
     runs, events = history
     last = RunRecord("last", "s", RunState.SUCCEEDED, targets_of("A1"), "sensor", 99.0, 99.0, 100.0, table="A1")
@@ -127,6 +131,7 @@ def test_a_complete_run_afterwards_mends_its_table(history: tuple[list[RunRecord
 
 
 @given(histories())
+@settings(deadline=None)
 def test_the_order_of_the_records_does_not_matter(history: tuple[list[RunRecord], list[EventRecord]]) -> None:
     runs, events = history
 

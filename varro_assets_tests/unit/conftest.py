@@ -6,7 +6,7 @@ import json
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from varro_assets.engine.server.server import Endpoint
 from varro_assets.settings import Settings
 from varro_assets.simulator import Simulator
 from varro_assets.warehouse import prepare
+from varro_assets_tests.postgres_fixture import administrator, when_left
 from varro_assets_tests.ready_homes import ReadyHomes
 
 PROJECT = Path(__file__).parents[2]
@@ -105,10 +106,8 @@ class Varro:
 def ready_database(postgres_server: Endpoint, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A database that holds the warehouse's schema and Dagster's, to be copied: setting both up takes seconds."""
     name = f"ready_{secrets.token_hex(6)}"
-    connection = postgres_server.connect()
-    connection.autocommit = True
-    with connection.cursor() as cursor:
-        cursor.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(name), sql.Identifier(OWNER)))
+    with closing(administrator(postgres_server)) as connection, connection.cursor() as cursor:
+        when_left(cursor, sql.SQL("CREATE DATABASE {} OWNER {}").format(*map(sql.Identifier, (name, OWNER))))
         url = postgres_server.url(name, OWNER)
         prepare(url)
         storage = {"storage": {"postgres": {"postgres_url": url.get_secret_value()}}, "telemetry": {"enabled": False}}
@@ -119,8 +118,7 @@ def ready_database(postgres_server: Endpoint, tmp_path_factory: pytest.TempPathF
             assert instance.all_asset_keys() == []
             assert instance.get_dynamic_partitions("KORD1") == []
         yield name
-        cursor.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
-    connection.close()
+        when_left(cursor, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 @pytest.fixture
@@ -128,13 +126,10 @@ def warehouse_database(postgres_server: Endpoint, ready_database: str) -> Iterat
     """A copy of it for one test."""
     name = f"test_{secrets.token_hex(6)}"
     copy = sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}")
-    connection = postgres_server.connect()
-    connection.autocommit = True
-    with connection.cursor() as cursor:
-        cursor.execute(copy.format(*map(sql.Identifier, (name, OWNER, ready_database))))
+    with closing(administrator(postgres_server)) as connection, connection.cursor() as cursor:
+        when_left(cursor, copy.format(*map(sql.Identifier, (name, OWNER, ready_database))))
         yield name
-        cursor.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
-    connection.close()
+        when_left(cursor, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -54,7 +55,9 @@ def test_what_passes_by_itself_is_left_alone() -> None:
     assert steps([], 1000) == []
 
 
-def test_the_web_server_tells_what_is_wrong() -> None:
+def test_the_web_server_tells_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    # a busy machine may hold up the server's thread for longer than the watch waits
+    monkeypatch.setattr(reloading, "TIMEOUT", (120.0, 120.0))
     locations = [
         {"name": "good", "locationOrLoadError": {}},
         {"name": "loading", "locationOrLoadError": None},
@@ -72,6 +75,7 @@ class Postgres:
     """A server that dies when told."""
 
     answers: list[Endpoint | EmbeddedServerError | None]
+    port: int | None = None
 
     def revive(self) -> Endpoint | None:
         answer = self.answers.pop(0)
@@ -118,6 +122,20 @@ def test_postgres_that_died_is_started_and_a_moved_one_ends_us(graph: list[Unloa
     assert dagster.ended == [MOVED]
 
 
+def test_a_postgres_that_another_command_moved_ends_us_too(graph: list[Unloaded]) -> None:
+    said: list[str] = []
+    dagster, server = Dagster(), Postgres([None] * 3)
+    watch = Watch("http://127.0.0.1:1", server, 20001, dagster, said.append)  # type: ignore[arg-type]
+    watch.look()
+    server.port = 20001
+    watch.look()
+    assert (said, dagster.ended) == ([], [])
+    server.port = 20002
+    watch.look()
+    assert dagster.ended == [MOVED]
+    assert "must begin anew" in said[0]
+
+
 def test_services_begin_again_only_if_they_had_begun(graph: list[Unloaded]) -> None:
     dagster, said = Dagster(), []
     watch = Watch("http://127.0.0.1:1", None, None, dagster, said.append)  # type: ignore[arg-type]
@@ -132,7 +150,8 @@ def test_a_graph_that_stays_away_ends_the_services_so_that_they_begin_again(
     graph: list[Unloaded], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dagster, said, now = Dagster(), [], [0.0]
-    monkeypatch.setattr(watching.time, "monotonic", lambda: now[0])
+    # the name in that module: other threads of this process go by the real clock
+    monkeypatch.setattr(watching, "time", SimpleNamespace(monotonic=lambda: now[0]))
     watch = Watch("http://127.0.0.1:1", None, None, dagster, said.append)  # type: ignore[arg-type]
     graph.append(GONE)
     for now[0] in range(0, 905, 5):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import signal
 import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -111,7 +113,7 @@ def test_a_process_killed_before_the_rename_leaves_the_old_file(file: Path) -> N
         "Path.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
         "files.write_text(Path(sys.argv[1]), 'new')\n"
     )
-    done = subprocess.run([sys.executable, "-c", script, str(file)], check=False, timeout=60)
+    done = subprocess.run([sys.executable, "-c", script, str(file)], check=False, timeout=240)
     assert done.returncode == -signal.SIGKILL
     assert file.read_text() == OLD
     assert all(entry == file or entry.name.startswith(f".{file.name}.") for entry in file.parent.iterdir())
@@ -135,3 +137,53 @@ def test_what_is_fsynced_before_the_rename_and_after(file: Path, monkeypatch: py
     monkeypatch.setattr(Path, "replace", noted_replace)
     files.write_text(file, "new")
     assert steps == ["file", "rename", "folder"]
+
+
+def test_a_folder_taken_away_before_the_file_is_there_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, make, taken = tmp_path / "a" / "b", tempfile.mkstemp, []
+
+    def taken_away(prefix: str, suffix: str, dir: Path) -> tuple[int, str]:  # noqa: A002
+        if len(taken) < 2:
+            taken.append(dir)
+            dir.rmdir()
+        return make(prefix=prefix, suffix=suffix, dir=dir)
+
+    monkeypatch.setattr(files.tempfile, "mkstemp", taken_away)
+    files.write_text(folder / "file", "new")
+    assert (folder / "file").read_text() == "new"
+    assert taken == [folder, folder]
+
+
+def test_a_file_in_the_place_of_the_folder_is_named(file: Path) -> None:
+    with pytest.raises(FileExistsError):
+        files.write_text(file / "below", "new")
+
+
+def test_a_folder_that_goes_while_we_look_has_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a/1.md", "b/2.md", "b/2.txt", "c/d/3.md"):
+        files.write_text(tmp_path / name, "")
+    (tmp_path / "c" / "folder.md").mkdir()
+    assert [str(path.relative_to(tmp_path)) for path in files.below(tmp_path, ".md")] == [
+        "a/1.md", "b/2.md", "c/d/3.md", "c/folder.md",
+    ]  # fmt: skip
+    look = os.scandir
+
+    def goes(folder: str | int) -> object:
+        # rmtree looks as well, by descriptor
+        if isinstance(folder, str) and Path(folder).name == "b":
+            shutil.rmtree(folder)
+        return look(folder)
+
+    monkeypatch.setattr(files.os, "scandir", goes)
+    assert [path.name for path in files.below(tmp_path, ".md")] == ["1.md", "3.md", "folder.md"]
+    assert files.below(tmp_path / "never", ".md") == []
+
+
+def test_a_file_that_goes_has_no_age(tmp_path: Path) -> None:
+    for place, name in enumerate(("new", "old")):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (1000 - place, 1000 - place))
+    known = [tmp_path / name for name in ("new", "gone", "old")]
+    assert files.by_age(known) == [(999, tmp_path / "old"), (1000, tmp_path / "new")]

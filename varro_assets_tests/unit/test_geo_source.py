@@ -27,7 +27,7 @@ GOOD = collection([feature(square(0), kode="0101", navn="København")])
 
 def fetch(tmp_path: Path, *script: Reply) -> tuple[bytes, list[str]]:
     with ScriptedServer(list(script)).running() as server:
-        session = Session(Pace(tmp_path, server.url, 0), timeout=5.0, backoff=0.0, attempts=2)
+        session = Session(Pace(tmp_path, server.url, 0), timeout=120.0, backoff=0.0, attempts=2)
         try:
             content = geo_source.fetch(session, f"{server.url}/", layer("kommuner"))
         finally:
@@ -77,7 +77,7 @@ def test_more_than_a_map_can_weigh_is_not_read(tmp_path: Path, monkeypatch: pyte
 
 def test_the_simulator_answers_like_the_service(tmp_path: Path, simulator: Simulator) -> None:
     url = f"{simulator.root}/geo"
-    session = Session(Pace(tmp_path, url, 0), timeout=5.0, backoff=0.0, attempts=2)
+    session = Session(Pace(tmp_path, url, 0), timeout=120.0, backoff=0.0, attempts=2)
     assert geo_source.fetch(session, url, layer("regioner")) == boundaries.geojson("regioner")
     with pytest.raises(SourceRefused) as refused:
         geo_source.fetch(session, url, layer("sogne"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from varro_assets.context.asking import likeness
@@ -65,6 +65,7 @@ def test_equals_stay_in_their_order() -> None:
 
 
 @given(st.text(alphabet="abeomøåæÆØÅ -é", max_size=12))
+@settings(deadline=None)
 def test_spelling_letters_out_changes_nothing(text: str) -> None:
     spelled = text
     for letter, written in (("æ", "ae"), ("ø", "oe"), ("å", "aa"), ("Æ", "Ae"), ("Ø", "Oe"), ("Å", "AA")):
@@ -74,6 +75,7 @@ def test_spelling_letters_out_changes_nothing(text: str) -> None:
 
 
 @given(st.lists(st.tuples(st.text(max_size=4), st.text(max_size=8)), max_size=8), st.data())
+@settings(deadline=None)
 def test_a_code_typed_as_it_is_comes_first(values: list[tuple[str, str]], data: st.DataObject) -> None:
     if codes := [code for code, _ in values if code.strip() == code and code]:
         code = data.draw(st.sampled_from(codes))

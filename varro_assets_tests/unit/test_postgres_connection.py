@@ -72,10 +72,11 @@ def test_an_option_nobody_knows(warehouse_url: str) -> None:
 
 
 def test_nobody_answers() -> None:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        port = unused.getsockname()[1]
-    told = refused(f"postgresql+psycopg2://u:{PASSWORD}@127.0.0.1:{port}/warehouse", DatabaseUnavailable)
+    # bound and not listening: it refuses, and nobody else can get the port meanwhile
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        port = deaf.getsockname()[1]
+        told = refused(f"postgresql+psycopg2://u:{PASSWORD}@127.0.0.1:{port}/warehouse", DatabaseUnavailable)
     assert f"warehouse on 127.0.0.1:{port}" in told
 
 
@@ -150,7 +151,7 @@ def test_a_server_that_goes_away_in_the_middle(connection: Connection, warehouse
                 contextlib.closing(postgres.connect(SecretStr(warehouse_url), "killer")) as killer,
                 postgres.transaction(killer, "kill") as other,
             ):
-                other.execute("SELECT pg_terminate_backend(%s, 5000)", (connection.get_backend_pid(),))
+                other.execute("SELECT pg_terminate_backend(%s, 120000)", (connection.get_backend_pid(),))
             cursor.execute("SELECT 2")
 
     with pytest.raises(DatabaseUnavailable, match="same command again"):

@@ -51,7 +51,7 @@ PAGE_EN = page("Fruit", f"/klassifikationsbilag/{GUID}csv_en")
 def answering(*script: Reply, **options: Any) -> Iterator[tuple[Publisher, ScriptedServer]]:
     with ScriptedServer(list(script)).running() as server:
         root = server.url.removesuffix("/v1")
-        session = Session(Pace(Path(), root, 0), **{"timeout": 5.0, "backoff": 0.0, "attempts": 2} | options)
+        session = Session(Pace(Path(), root, 0), **{"timeout": 120.0, "backoff": 0.0, "attempts": 2} | options)
         yield Publisher(session, f"{root}/"), server
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import typer
 
@@ -33,3 +35,17 @@ def test_advice_leads_back_to_the_demo(capsys: pytest.CaptureFixture[str], text:
         here.errors.print(text)
         said = capsys.readouterr()
         assert (said.out, said.err) == (f"{expected}\n", f"{expected}\n")
+
+
+def test_the_address_of_another_simulator_is_left_alone(tmp_path: Path) -> None:
+    here = Session(demo=True, home=tmp_path)
+    address = here.settings.data_dir / "simulator" / "address"
+    with here.publisher() as mine:
+        assert address.read_text(encoding="utf-8") == mine.dst_api_url
+        with Session(demo=True, home=tmp_path).publisher() as same:
+            assert same.dst_api_url == mine.dst_api_url
+        address.write_text("http://127.0.0.1:1/v1", encoding="utf-8")
+    assert address.read_text(encoding="utf-8") == "http://127.0.0.1:1/v1"
+    with here.publisher():
+        pass
+    assert not address.exists()

@@ -263,7 +263,7 @@ def test_a_child_process_of_the_demo_gets_nothing_of_the_users(home: Path) -> No
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=240,
     )
     assert done.stdout.split() == [str(below), "None", SIMULATOR]
 

@@ -34,7 +34,7 @@ def _ask(running: Simulator, table: str, form: str = "BULK", **fields: Any) -> r
         values = {held.id: ["*"] for held in running.universe.table(table).dimensions} | {"Tid": ["*"]}
     variables = [held if isinstance(held, dict) else {"code": code, "values": held} for code, held in values.items()]
     body = {"table": table, "format": form, "valuePresentation": "Code", "variables": variables} | fields
-    return requests.post(f"{running.url}/data", json=body, timeout=20)
+    return requests.post(f"{running.url}/data", json=body, timeout=120)
 
 
 @pytest.fixture(scope="session")

@@ -53,11 +53,11 @@ def test_a_refused_publication_says_why(varro) -> None:
 
 def test_fault_requests_reset(varro, simulator: Simulator) -> None:
     assert varro("fault", "server_error", "--table", "FT", "--count", "0").exit_code == 0
-    answers = [requests.get(f"{simulator.url}/tableinfo/FT", timeout=5).status_code for _ in range(2)]
+    answers = [requests.get(f"{simulator.url}/tableinfo/FT", timeout=120).status_code for _ in range(2)]
     assert answers == [500, 500]
     assert "/v1/tableinfo/FT" in varro("requests").output
     assert varro("reset").exit_code == 0
-    assert requests.get(f"{simulator.url}/tableinfo/FT", timeout=5).ok
+    assert requests.get(f"{simulator.url}/tableinfo/FT", timeout=120).ok
     assert len(simulator.requests) == 1
 
 
@@ -65,7 +65,7 @@ def test_faults_end_and_publications_stay(varro, simulator: Simulator) -> None:
     varro("publish", "FT", "touch")
     assert "every time, until `simulator fault none`" in varro("fault", "server_error", "--count", "0").output
     assert varro("fault", "none").output == "No fault is set any more; 1 ended.\n"
-    assert requests.get(f"{simulator.url}/tables", timeout=5).ok
+    assert requests.get(f"{simulator.url}/tables", timeout=120).ok
     assert len(simulator.universe.publications) == 1
     assert varro("fault", "none").output == "No fault was set.\n"
 
@@ -80,7 +80,7 @@ def test_a_fault_that_would_not_last_is_refused(tmp_path: Path, monkeypatch: pyt
 
 def test_a_fault_with_numbers(varro, simulator: Simulator) -> None:
     assert varro("fault", "server_error", "--set", "status=502").exit_code == 0
-    assert requests.get(f"{simulator.url}/tables", timeout=5).status_code == 502
+    assert requests.get(f"{simulator.url}/tables", timeout=120).status_code == 502
     assert varro("fault", "server_error", "--set", "status=high").exit_code == 2
     assert varro("fault", "earthquake").exit_code == 1
 
@@ -121,12 +121,12 @@ def test_serve_says_where_it_is(tmp_path: Path) -> None:
         try:
             assert process.stdout is not None
             url = process.stdout.readline().split()[-1]
-            assert len(requests.get(f"{url}/tables", timeout=5).json()) == 40
+            assert len(requests.get(f"{url}/tables", timeout=120).json()) == 40
             process.stdout.readline()
             beside = dict(word.split("=", 1) for word in process.stdout.readline().split() if "=" in word)
             listing = f"{beside['DST_SITE_URL']}/da/Statistik/dokumentation/nomenklaturer"
-            assert requests.get(listing, timeout=5).ok
-            assert requests.get(f"{beside['GEO_URL']}/regioner?format=geojson", timeout=5).ok
+            assert requests.get(listing, timeout=120).ok
+            assert requests.get(f"{beside['GEO_URL']}/regioner?format=geojson", timeout=120).ok
         finally:
             process.terminate()
 
@@ -138,6 +138,6 @@ def test_a_port_that_is_taken_is_refused() -> None:
         port = taken.getsockname()[1]
         code = "from varro_assets.cli.app import main; main()"
         command = [sys.executable, "-c", code, "simulator", "serve", "--port", str(port)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 1
     assert f"Port {port} cannot be used (Address already in use). Choose another with --port." in done.stderr

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
+import socket
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import pytest
 import requests
 
-from varro_assets.simulator import Fault, Simulator, Universe, UnknownFault
+from varro_assets.simulator import Fault, Simulator, Universe, UnknownFault, faults
+from varro_assets.simulator.server import Server
 
 
 def bodies(simulator: Simulator, ask, kind: str, **fields) -> tuple[bytes, bytes]:
@@ -40,19 +45,19 @@ def test_statuses_with_html(simulator: Simulator, ask_anew, kind: str, status: i
 
 def test_a_fault_waits_for_its_table_path_and_turn(simulator: Simulator, ask_anew) -> None:
     simulator.fault("server_error", table="ft", path="data", nth=2)
-    assert requests.get(f"{simulator.url}/tableinfo/FT", timeout=5).ok
+    assert requests.get(f"{simulator.url}/tableinfo/FT", timeout=120).ok
     assert [ask_anew(table).status_code for table in ("BIL10", "FT", "BIL10", "FT", "FT")] == [200, 200, 200, 500, 200]
 
 
 def test_a_lasting_fault_ends_when_cleared(simulator: Simulator, ask_anew) -> None:
     simulator.fault("server_error", count=None)
     assert [ask_anew("FT").status_code for _ in range(3)] == [500, 500, 500]
-    requests.delete(f"{simulator.control_url}/faults", timeout=5)
+    requests.delete(f"{simulator.control_url}/faults", timeout=120)
     assert ask_anew("FT").ok
 
 
 def test_timeout(simulator: Simulator) -> None:
-    simulator.fault("timeout", seconds=30)
+    simulator.fault("timeout", seconds=120)
     with pytest.raises(requests.ReadTimeout):
         requests.get(f"{simulator.url}/tables", timeout=0.2)
 
@@ -87,7 +92,7 @@ def test_cut_keeps_the_bytes_before_it(simulator: Simulator, ask_anew) -> None:
 def test_cut_of_metadata_misses_its_length(simulator: Simulator) -> None:
     simulator.fault("cut", bytes=50)
     with pytest.raises(requests.exceptions.ChunkedEncodingError, match="more expected"):
-        requests.get(f"{simulator.url}/tables", timeout=5)
+        requests.get(f"{simulator.url}/tables", timeout=120)
 
 
 def test_truncated(simulator: Simulator, ask_anew) -> None:
@@ -140,12 +145,23 @@ def test_html_and_error_with_status_200(simulator: Simulator, ask_anew) -> None:
     assert (error.status_code, error.json()["errorTypeCode"]) == (200, "EXTRACT-FAILED")
 
 
-def test_slow(simulator: Simulator, ask_anew) -> None:
-    size = len(ask_anew("FT").content)
-    simulator.fault("slow", rate=size * 2)
+def test_slow(simulator: Simulator, ask_anew, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By what is slept between the pieces: how long all of it takes depends on the machine as well."""
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        time.sleep(seconds)
+
+    monkeypatch.setattr(faults, "time", SimpleNamespace(sleep=sleep))
+    good = ask_anew("FT").content
+    assert slept == []
+    simulator.fault("slow", rate=len(good) * 2)
     start = time.monotonic()
-    assert len(ask_anew("FT").content) == size
-    assert 0.4 < time.monotonic() - start < 3
+    assert ask_anew("FT").content == good
+    assert time.monotonic() - start > 0.4
+    assert sum(slept) == pytest.approx(0.5)
+    assert max(slept) < 0.1
 
 
 def test_oversized_is_about_rows_and_lasts(simulator: Simulator, ask_anew) -> None:
@@ -162,17 +178,17 @@ def test_unknown_faults_are_refused(simulator: Simulator) -> None:
     with pytest.raises(UnknownFault):
         simulator.fault("publish")
     url = f"{simulator.control_url}/faults"
-    assert requests.post(url, json={"kind": "cut", "colour": "red"}, timeout=5).status_code == 400
-    assert requests.post(url, json={"kind": "cut", "bytes": 9}, timeout=5).json()["bytes"] == 9
-    assert [fault["kind"] for fault in requests.get(url, timeout=5).json()] == ["cut"]
+    assert requests.post(url, json={"kind": "cut", "colour": "red"}, timeout=120).status_code == 400
+    assert requests.post(url, json={"kind": "cut", "bytes": 9}, timeout=120).json()["bytes"] == 9
+    assert [fault["kind"] for fault in requests.get(url, timeout=120).json()] == ["cut"]
 
 
 def test_the_log_has_what_was_asked(simulator: Simulator, ask_anew) -> None:
-    requests.get(f"{simulator.url}/tables?lang=en", timeout=5, headers={"User-Agent": "tester/1"})
+    requests.get(f"{simulator.url}/tables?lang=en", timeout=120, headers={"User-Agent": "tester/1"})
     ask_anew("FT")
     simulator.fault("server_error")
-    requests.get(f"{simulator.url}/tableinfo/FT", timeout=5)
-    tables, data, info = requests.get(f"{simulator.control_url}/requests", timeout=5).json()
+    requests.get(f"{simulator.url}/tableinfo/FT", timeout=120)
+    tables, data, info = requests.get(f"{simulator.control_url}/requests", timeout=120).json()
     assert (tables["path"], tables["status"], tables["user_agent"]) == ("/v1/tables?lang=en", 200, "tester/1")
     assert (data["method"], data["function"], data["table"]) == ("POST", "data", "FT")
     assert '"BULK"' in data["body"]
@@ -192,15 +208,35 @@ def test_a_stopped_simulator_is_gone_even_for_open_connections_and_returns_at_it
         _ = simulator.url
     url = simulator.start().url
     with requests.Session() as session:
-        assert session.get(f"{url}/tables", timeout=5).ok
+        assert session.get(f"{url}/tables", timeout=120).ok
         simulator.stop()
         with pytest.raises(requests.ConnectionError):
-            session.get(f"{url}/tables", timeout=5)
+            session.get(f"{url}/tables", timeout=120)
         assert simulator.start().url == url
-        assert session.get(f"{url}/tables", timeout=5).ok
+        assert session.get(f"{url}/tables", timeout=120).ok
     simulator.stop()
 
 
 def test_only_loopback() -> None:
     with pytest.raises(ValueError, match="this machine only"):
         Simulator(Universe.demo(), host="0.0.0.0")
+
+
+def test_a_connection_whose_turn_had_not_come_is_not_served_after_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    accepted, stopped, serve = threading.Event(), threading.Event(), Server.finish_request
+
+    def late(self: Server, request: object, client_address: object) -> None:
+        accepted.set()
+        stopped.wait(120)
+        serve(self, request, client_address)
+
+    with Simulator(Universe.demo()) as simulator, socket.socket() as line:
+        monkeypatch.setattr(Server, "finish_request", late)
+        line.connect(("127.0.0.1", int(simulator.root.rpartition(":")[2])))
+        line.settimeout(120)
+        line.sendall(b"GET /v1/tables HTTP/1.1\r\nHost: here\r\n\r\n")
+        assert accepted.wait(120)
+        simulator.stop()
+        stopped.set()
+        with contextlib.suppress(ConnectionResetError):
+            assert line.recv(100) == b""

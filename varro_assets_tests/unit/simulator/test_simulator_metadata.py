@@ -17,7 +17,7 @@ NOT_SIMULATED = {"x-aspnet-version", "x-powered-by", "strict-transport-security"
 
 @pytest.fixture
 def get(steady: Simulator):
-    return lambda path: requests.get(steady.url + path, timeout=5).json()
+    return lambda path: requests.get(steady.url + path, timeout=120).json()
 
 
 def test_tables_have_all_fields_and_end_with_time(get) -> None:
@@ -49,7 +49,7 @@ def test_tables_by_subject_and_age(get, steady: Simulator) -> None:
     assert get("/tables?pastDays=0") == []
     recent = {table["id"] for table in get("/tables?pastdays=7")}
     assert recent == {"PRIS111", "DNVALD", "DNRENTM"}
-    assert requests.get(f"{steady.url}/tables?subjects=02", timeout=5).status_code == 400
+    assert requests.get(f"{steady.url}/tables?subjects=02", timeout=120).status_code == 400
 
 
 def test_a_post_is_a_get(steady: Simulator, get) -> None:
@@ -57,7 +57,7 @@ def test_a_post_is_a_get(steady: Simulator, get) -> None:
         f"{steady.url}/tables", json={"lang": "en", "subjects": ["1", "3"], "nonsense": 1}, timeout=5
     )
     assert posted.json() == get("/tables?lang=en&subjects=1,3")
-    malformed = requests.post(f"{steady.url}/subjects", data="{", timeout=5)
+    malformed = requests.post(f"{steady.url}/subjects", data="{", timeout=120)
     assert malformed.json() == get("/subjects")
 
 
@@ -99,7 +99,7 @@ def test_tableinfo_forms(steady: Simulator, get) -> None:
 
 
 def test_the_answer_says_that_it_is_not_the_real_one(steady: Simulator) -> None:
-    answer = requests.get(f"{steady.url}/tables", timeout=5)
+    answer = requests.get(f"{steady.url}/tables", timeout=120)
     assert answer.headers["Server"].startswith("varro-simulator")
     assert UUID(answer.headers["StatbankAPI-Request-Id"])
     assert answer.headers["Cache-Control"] == "no-cache"
@@ -109,8 +109,8 @@ def test_the_answer_says_that_it_is_not_the_real_one(steady: Simulator) -> None:
 def test_headers_are_those_recorded(steady: Simulator, recordings: Path) -> None:
     exchanges = json.loads((recordings / "http" / "exchanges_thoran.json").read_text("utf-8"))
     ours = {
-        "json": requests.get(f"{steady.url}/tables", timeout=5).headers,
-        "data": requests.get(f"{steady.url}/data/FOLK1A/CSV", timeout=5).headers,
+        "json": requests.get(f"{steady.url}/tables", timeout=120).headers,
+        "data": requests.get(f"{steady.url}/data/FOLK1A/CSV", timeout=120).headers,
     }
     assert len(exchanges) > 5
     for exchange in exchanges:

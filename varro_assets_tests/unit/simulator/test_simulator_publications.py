@@ -134,7 +134,7 @@ def test_a_table_moves_in_the_subject_tree(universe: Universe) -> None:
 
 def test_a_move_shows_in_the_subjects(simulator: Simulator) -> None:
     def listed(subject: str) -> list[str]:
-        [node] = requests.get(f"{simulator.url}/subjects/{subject}?includeTables=true", timeout=5).json()
+        [node] = requests.get(f"{simulator.url}/subjects/{subject}?includeTables=true", timeout=120).json()
         return [table["id"] for table in node["tables"]]
 
     simulator.universe.move("STRAF42", to="20005")
@@ -191,14 +191,14 @@ class TestClassifications:
         before = simulator.universe.classification("herkomst")
         after = simulator.universe.revise_classification("herkomst", new_address=True)
         files = [f"{simulator.site_url}/klassifikationsbilag/{held.guid}csv_da" for held in (before, after)]
-        old, new = (requests.get(file, timeout=5) for file in files)
+        old, new = (requests.get(file, timeout=120) for file in files)
         assert (old.status_code, new.content) == (404, before.csv("da"))
         page = f"{simulator.site_url}/da/Statistik/dokumentation/nomenklaturer/herkomst"
-        assert after.guid in requests.get(page, timeout=5).text
+        assert after.guid in requests.get(page, timeout=120).text
 
     def test_the_site_shows_a_revision(self, simulator: Simulator) -> None:
         held = simulator.universe.revise_classification("koen", kode="3", titel="Uoplyst")
-        body = requests.get(f"{simulator.site_url}/klassifikationsbilag/{held.guid}csv_da", timeout=5).content
+        body = requests.get(f"{simulator.site_url}/klassifikationsbilag/{held.guid}csv_da", timeout=120).content
         assert body.endswith(b'3;"3";1;Uoplyst;;;;;;\r\n')
 
     @pytest.mark.parametrize(
@@ -221,17 +221,17 @@ class TestClassifications:
 
     def test_over_http_and_after_an_answer(self, simulator: Simulator) -> None:
         made = {"kind": "revise_classification", "classification": "koen", "kode": "3", "titel": "Uoplyst"}
-        answer = requests.post(f"{simulator.control_url}/publish", json=made, timeout=5).json()
+        answer = requests.post(f"{simulator.control_url}/publish", json=made, timeout=120).json()
         assert (answer["classification"], answer["items"]) == ("koen", 3)
         simulator.fault("publish", path="site", then=made | {"titel": "Ukendt"})
         listing = f"{simulator.site_url}/da/Statistik/dokumentation/nomenklaturer"
-        assert requests.get(listing, timeout=5).ok
+        assert requests.get(listing, timeout=120).ok
         assert simulator.universe.classification("KOEN").items[-1].da == "Ukendt"
-        refused = requests.post(f"{simulator.control_url}/publish", json=made | {"classification": "no"}, timeout=5)
+        refused = requests.post(f"{simulator.control_url}/publish", json=made | {"classification": "no"}, timeout=120)
         assert (refused.status_code, refused.json()) == (400, {"error": "there is no classification no"})
         for nameless in ({"kind": "touch"}, {"kind": "revise_classification", "table": "FT"}, {"table": "FT"}):
-            assert requests.post(f"{simulator.control_url}/publish", json=nameless, timeout=5).status_code == 400
-        assert requests.get(simulator.control_url, timeout=5).json()["publications"] == [
+            assert requests.post(f"{simulator.control_url}/publish", json=nameless, timeout=120).status_code == 400
+        assert requests.get(simulator.control_url, timeout=120).json()["publications"] == [
             made,
             made | {"titel": "Ukendt"},
         ]
@@ -261,12 +261,12 @@ def test_withdrawn_tables_leave_the_catalogue(simulator: Simulator) -> None:
     simulator.universe.withdraw("FT")
     simulator.universe.withdraw("BIL10", vanish=True)
     simulator.universe.deactivate("KORD1")
-    listed = {t["id"] for t in requests.get(f"{simulator.url}/tables?includeInactive=true", timeout=5).json()}
-    active = {t["id"] for t in requests.get(f"{simulator.url}/tables", timeout=5).json()}
+    listed = {t["id"] for t in requests.get(f"{simulator.url}/tables?includeInactive=true", timeout=120).json()}
+    active = {t["id"] for t in requests.get(f"{simulator.url}/tables", timeout=120).json()}
     assert not {"FT", "BIL10"} & listed
     assert "KORD1" in listed - active
-    assert requests.get(f"{simulator.url}/tableinfo/FT", timeout=5).status_code == 200
-    assert requests.get(f"{simulator.url}/tableinfo/BIL10", timeout=5).status_code == 400
+    assert requests.get(f"{simulator.url}/tableinfo/FT", timeout=120).status_code == 200
+    assert requests.get(f"{simulator.url}/tableinfo/BIL10", timeout=120).status_code == 400
 
 
 @pytest.mark.parametrize(
@@ -320,11 +320,11 @@ def test_the_state_file_lets_a_later_simulator_go_on(tmp_path: Path) -> None:
 def test_a_publication_between_tableinfo_and_data(simulator: Simulator, ask_anew) -> None:
     simulator.fault("publish", path="tableinfo", table="FT", then={"kind": "revise", "table": "FT", "tid": "2025"})
     before = simulator.universe.table("FT").rows("2025")
-    shown = requests.get(f"{simulator.url}/tableinfo/FT", timeout=5).json()
+    shown = requests.get(f"{simulator.url}/tableinfo/FT", timeout=120).json()
     now = simulator.universe.table("FT")
     assert now.updated > shown["updated"]
     assert now.rows("2025") != before
-    assert requests.get(f"{simulator.url}/tableinfo/FT", timeout=5).json()["updated"] == now.updated
+    assert requests.get(f"{simulator.url}/tableinfo/FT", timeout=120).json()["updated"] == now.updated
 
 
 def test_a_publication_after_the_second_data_request(simulator: Simulator, ask_anew) -> None:
@@ -335,14 +335,14 @@ def test_a_publication_after_the_second_data_request(simulator: Simulator, ask_a
 
 def test_publications_over_http(simulator: Simulator) -> None:
     url = f"{simulator.control_url}/publish"
-    entry = requests.post(url, json={"kind": "publish_period", "table": "BIL10"}, timeout=5).json()
+    entry = requests.post(url, json={"kind": "publish_period", "table": "BIL10"}, timeout=120).json()
     assert entry["latestPeriod"] == "2026"
-    refused = requests.post(url, json={"kind": "publish_period", "table": "NOSUCH"}, timeout=5)
+    refused = requests.post(url, json={"kind": "publish_period", "table": "NOSUCH"}, timeout=120)
     assert (refused.status_code, refused.json()) == (400, {"error": "there is no table NOSUCH"})
-    truth = requests.get(f"{simulator.control_url}/truth/BIL10?tid=2026", timeout=5).json()
+    truth = requests.get(f"{simulator.control_url}/truth/BIL10?tid=2026", timeout=120).json()
     assert [tuple(row) for row in truth["rows"]] == simulator.universe.table("BIL10").rows("2026")
     assert truth["columns"] == ["DRIV", "EGEN", "INDHOLD"]
-    overview = requests.get(simulator.control_url, timeout=5).json()
+    overview = requests.get(simulator.control_url, timeout=120).json()
     assert overview["publications"] == [{"kind": "publish_period", "table": "BIL10"}]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from varro_assets.simulator.selection import UnknownValue, is_everything, select
@@ -61,6 +61,7 @@ def test_only_a_bare_star_is_everything() -> None:
 
 
 @given(st.text(alphabet="0148K2*", min_size=1, max_size=6).filter(lambda text: "*" in text))
+@settings(deadline=None)
 def test_wildcards_are_file_name_patterns(pattern: str) -> None:
     expected = [code for code in QUARTERS if fnmatchcase(code, pattern)]
     if expected:
@@ -71,6 +72,7 @@ def test_wildcards_are_file_name_patterns(pattern: str) -> None:
 
 
 @given(st.sampled_from(QUARTERS), st.sampled_from(QUARTERS), st.booleans(), st.booleans())
+@settings(deadline=None)
 def test_ranges_are_comparisons(low: str, high: str, with_low: bool, with_high: bool) -> None:
     text = f">{'=' * with_low}{low}<{'=' * with_high}{high}"
     inside = range(QUARTERS.index(low) + (not with_low), QUARTERS.index(high) + with_high)
@@ -83,6 +85,7 @@ def test_ranges_are_comparisons(low: str, high: str, with_low: bool, with_high: 
 
 
 @given(st.integers(-4, 4), st.integers(-80, 80), st.booleans(), st.integers(1, 72))
+@settings(deadline=None)
 def test_rules_are_those_of_nth_child(step: int, offset: int, oldest: bool, count: int) -> None:
     periods = QUARTERS[:count]
     rule = f"{'-' if oldest else ''}({step}n{offset:+d})"
@@ -96,6 +99,7 @@ def test_rules_are_those_of_nth_child(step: int, offset: int, oldest: bool, coun
 
 
 @given(st.lists(st.sampled_from(AREAS), min_size=1, max_size=8), st.randoms())
+@settings(deadline=None)
 def test_lists_and_strings_are_unions_without_repeats(codes: list[str], random: object) -> None:
     joined = select([",".join(code.lower() for code in codes)], AREAS, time=False)
     assert joined == select(codes, AREAS, time=False) == [code for code in AREAS if code in set(codes)]

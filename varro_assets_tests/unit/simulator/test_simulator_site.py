@@ -27,12 +27,12 @@ KNOWN = {
 
 @pytest.fixture
 def get(steady: Simulator):
-    return lambda path, **more: requests.get(f"{steady.root}{path}", timeout=5, **more)
+    return lambda path, **more: requests.get(f"{steady.root}{path}", timeout=120, **more)
 
 
 @pytest.fixture
 def get_anew(simulator: Simulator):
-    return lambda path, **more: requests.get(f"{simulator.root}{path}", timeout=5, **more)
+    return lambda path, **more: requests.get(f"{simulator.root}{path}", timeout=120, **more)
 
 
 def links(page: requests.Response) -> list[str]:
@@ -92,7 +92,7 @@ def test_every_page_describes_and_links_its_files(get, steady: Simulator) -> Non
             assert all(f"<p>{text}</p>" in content for text in paragraphs)
             [file] = [link for link in links(page) if "klassifikationsbilag" in link]
             assert file == f"{steady.site_url}/klassifikationsbilag/{held.guid}csv_{lang}"
-            assert requests.get(file, timeout=5).ok
+            assert requests.get(file, timeout=120).ok
 
 
 def test_the_guids_of_the_real_ones_are_kept(steady: Simulator) -> None:
@@ -105,7 +105,7 @@ def test_the_listing_leads_to_every_page(get, steady: Simulator) -> None:
     page = get(f"/site/da/{PAGES}")
     found = [link for link in links(page) if "/da/" in link and not link.endswith("nomenklaturer")]
     assert [link.rpartition("/")[2] for link in found] == [held.name for held in steady.universe.classifications()]
-    assert all(requests.get(link, timeout=5).ok for link in found)
+    assert all(requests.get(link, timeout=120).ok for link in found)
 
 
 def test_other_names_of_a_page_lead_to_it(get) -> None:
@@ -127,7 +127,7 @@ def test_a_moved_file_is_behind_a_page_with_status_200(get, steady: Simulator) -
         assert "<title>Object moved</title>" in page.text
         [target] = links(page)
         assert target.startswith(f"{steady.site_url}/Site/Dst/SingleFiles/GetArchiveFile.aspx?fi=")
-        assert requests.get(target, timeout=5).content == held.csv(lang)
+        assert requests.get(target, timeout=120).content == held.csv(lang)
 
 
 @pytest.mark.parametrize(
@@ -172,14 +172,14 @@ def test_requests_are_logged_with_their_service(simulator: Simulator, get_anew) 
         ("api", "tables", 200),
         ("", "", 404),
     ]
-    logged = requests.get(f"{simulator.control_url}/requests", timeout=5).json()
+    logged = requests.get(f"{simulator.control_url}/requests", timeout=120).json()
     assert [line["service"] for line in logged] == ["site", "geo", "api", ""]
 
 
 def test_recorded_material_has_the_site_beside_it(tmp_path) -> None:
     with Simulator.recorded(tmp_path) as simulator:
-        assert requests.get(f"{simulator.site_url}/klassifikationsbilag/{NUTS}csv_da", timeout=5).ok
-        assert requests.get(f"{simulator.geo_url}/regioner?format=geojson", timeout=5).ok
+        assert requests.get(f"{simulator.site_url}/klassifikationsbilag/{NUTS}csv_da", timeout=120).ok
+        assert requests.get(f"{simulator.geo_url}/regioner?format=geojson", timeout=120).ok
 
 
 class TestFaults:
@@ -188,7 +188,7 @@ class TestFaults:
     @pytest.mark.parametrize("path", ["site", "/site/klassifikationsbilag", FILE])
     def test_by_path(self, simulator: Simulator, get_anew, path: str) -> None:
         simulator.fault("server_error", path=path, status=502, count=2)
-        assert requests.get(f"{simulator.url}/tables", timeout=5).ok
+        assert requests.get(f"{simulator.url}/tables", timeout=120).ok
         assert get_anew("/geo/regioner?format=geojson").ok
         assert [get_anew(self.FILE).status_code for _ in range(3)] == [502, 502, 200]
 
@@ -201,7 +201,7 @@ class TestFaults:
     def test_a_fault_of_any_function_is_of_the_api_only(self, simulator: Simulator, get_anew) -> None:
         simulator.fault("server_error")
         assert get_anew(self.FILE).ok
-        assert requests.get(f"{simulator.url}/tables", timeout=5).status_code == 500
+        assert requests.get(f"{simulator.url}/tables", timeout=120).status_code == 500
 
     def test_html_with_status_200(self, simulator: Simulator, get_anew) -> None:
         simulator.fault("html", path="site")
@@ -215,7 +215,7 @@ class TestFaults:
         assert get_anew(self.FILE).ok
 
     def test_timeout(self, simulator: Simulator) -> None:
-        simulator.fault("timeout", path="geo", seconds=30)
+        simulator.fault("timeout", path="geo", seconds=120)
         with pytest.raises(requests.ReadTimeout):
             requests.get(f"{simulator.geo_url}/regioner?format=geojson", timeout=0.2)
 
@@ -230,7 +230,7 @@ class TestFaults:
 
     def test_over_http(self, simulator: Simulator, get_anew) -> None:
         fault = {"kind": "redirect", "path": "geo", "to": "/site/da"}
-        assert requests.post(f"{simulator.control_url}/faults", json=fault, timeout=5).ok
+        assert requests.post(f"{simulator.control_url}/faults", json=fault, timeout=120).ok
         assert get_anew("/geo/regioner?format=geojson", allow_redirects=False).headers["Location"] == "/site/da"
 
 
