@@ -6,9 +6,12 @@ subject tree come in as plain mappings.
 
 from __future__ import annotations
 
+import fcntl
 import fnmatch
+import os
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -120,6 +123,38 @@ def change(path: Path, *, add: Iterable[str] = (), remove: Iterable[str] = ()) -
     Raises:
         ConfigurationError: the file cannot be used, or could not be any more; it is left as it was.
     """
+    with _alone(path):
+        return _change(path, _by_key(add), _by_key(remove))
+
+
+def begin(path: Path, text: str) -> None:
+    """Write the first `varro.toml`; one that is there stays.
+
+    Raises:
+        StorageFull: the disk is full.
+    """
+    with _alone(path):
+        if not path.is_file():
+            write_text(path, text)
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Keep other processes from changing it between our reading and our writing.
+
+    The folder is locked: the file itself is replaced by each change, and a file for the lock would lie about in the
+    user's project.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+def _change(path: Path, add: Mapping[str, str], remove: Mapping[str, str]) -> tuple[list[str], list[str]]:
     document = _document(path)
     _checked(path, document)
     if "tables" not in document:
@@ -129,8 +164,8 @@ def change(path: Path, *, add: Iterable[str] = (), remove: Iterable[str] = ()) -
         tables["follow"] = tomlkit.array()
     entries = tables["follow"]
     present = {_key(str(entry)) for entry in entries}
-    added = [entry for key, entry in _by_key(add).items() if key not in present]
-    removed = [entry for key, entry in _by_key(remove).items() if key in present]
+    added = [entry for key, entry in add.items() if key not in present]
+    removed = [entry for key, entry in remove.items() if key in present]
     gone = {_key(entry) for entry in removed}
     for index in reversed(range(len(entries))):
         if _key(str(entries[index])) in gone:

@@ -21,6 +21,7 @@ from varro_assets.cli import (
     examining,
     following,
     forgetting,
+    interruption,
     links,
     lookup,
     migrating,
@@ -33,9 +34,6 @@ from varro_assets.cli import (
 )
 from varro_assets.cli.session import Session
 from varro_assets.errors import VarroError
-
-INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it: 128 and the number of SIGINT."""
 
 app = typer.Typer(
     name="varro",
@@ -94,19 +92,18 @@ app.add_typer(simulator.app, name="simulator", rich_help_panel=_SERVICES)
 
 def main() -> None:
     """Entry point: named errors become a message and exit code 1, and only ``--debug`` shows the stack."""
-    try:
-        app(prog_name="varro", standalone_mode=True)
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
-    except Exception as error:
-        if "--debug" in sys.argv:
-            raise
-        problem, todo = _in_words(error)
-        console = Session(demo="--demo" in sys.argv).errors
-        console.print(f"[bold red]{escape(problem)}[/]", soft_wrap=True)
-        if todo:
-            console.print(escape(todo), soft_wrap=True)
-        sys.exit(1)
+    with interruption.orderly():
+        try:
+            app(prog_name="varro", standalone_mode=True)
+        except Exception as error:
+            if "--debug" in sys.argv:
+                raise
+            problem, todo = _in_words(error)
+            console = Session(demo="--demo" in sys.argv).errors
+            console.print(f"[bold red]{escape(problem)}[/]", soft_wrap=True)
+            if todo:
+                console.print(escape(todo), soft_wrap=True)
+            sys.exit(1)
 
 
 def _in_words(error: Exception) -> tuple[str, str]:

@@ -10,7 +10,7 @@ import contextlib
 import csv
 import io
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -33,7 +33,7 @@ from varro_assets.engine.locks import table_lock
 from varro_assets.engine.postgres import Connection
 from varro_assets.engine.revisions import revision_record
 from varro_assets.engine.server.provision import Warehouse
-from varro_assets.errors import ConfigurationError, DamagedBackup, VarroError
+from varro_assets.errors import ConfigurationError, DamagedBackup, TableBusy, VarroError
 from varro_assets.settings import FOLLOW_FILE, Settings
 from varro_assets.statbank import manifest, models
 from varro_assets.statbank import sync as syncs
@@ -41,7 +41,7 @@ from varro_assets.statbank.proof import health
 from varro_assets.statbank.sources import Sources
 
 WAIT_SECONDS = 600.0
-"""How long a backup waits for a table that is being synced."""
+"""How long a backup waits, at its end, for a table that is being synced."""
 _RECORDS = ("period_read", "revision")
 """Tables of schema meta that no file holds; all others follow from the files."""
 _HOME_FILES = (FOLLOW_FILE, registry.FILE_NAME)
@@ -101,12 +101,11 @@ def backup(
             _add_shared(writer, places)
             tables = _tables(places, connection)
             writer.made.about |= {"made_at": clock.now().isoformat(timespec="seconds"), "tables": tables}
-            with _bar(here, len(tables)) as advance:
-                for table in tables:
-                    with table_lock(sources.warehouse, table, wait=WAIT_SECONDS):
-                        _add_table(writer, places, connection, table)
-                        if found := health.damage(sources, table, connection):
-                            damaged[table] = [finding.what for finding in found]
+            with _bar(here, len(tables)) as advance, contextlib.closing(_each_locked(sources, tables)) as locked:
+                for table in locked:
+                    _add_table(writer, places, connection, table)
+                    if found := health.damage(sources, table, connection):
+                        damaged[table] = [finding.what for finding in found]
                     advance(table)
         made = writer.made
         here.say(f"{counted(len(tables), 'table')}, {counted(len(made.entries), 'file')}, {size(made.bytes)}:")
@@ -132,7 +131,9 @@ def restore(
     places = Places.of(here.settings)
     name = models.table_id(table) if table else None
     _check_names(source, found, name)
-    with here.sources() as (settings, warehouse, sources):
+    # of several tables at once each stages and sweeps its own, under its lock; everything at once only alone
+    only = staged_folder.alone(places.folders["dst"].parent, shared=name is not None)
+    with here.sources() as (settings, warehouse, sources), only:
         if name is None:
             staged_folder.refuse_unless_free(places.folders.values())
             _bring_all(source, found, places)
@@ -168,6 +169,22 @@ def _tables(places: Places, connection: Connection) -> list[str]:
     return sorted(found)
 
 
+def _each_locked(sources: Sources, tables: Sequence[str]) -> Generator[str]:
+    """Every table once, locked until the next is asked for; those that others hold come last, and are waited for."""
+    busy = []
+    for table in tables:
+        with contextlib.ExitStack() as held:
+            try:
+                held.enter_context(table_lock(sources.warehouse, table))
+            except TableBusy:
+                busy.append(table)
+            else:
+                yield table
+    for table in busy:
+        with table_lock(sources.warehouse, table, wait=WAIT_SECONDS):
+            yield table
+
+
 def _add_table(writer: Writer, places: Places, connection: Connection, table: str) -> None:
     for name, folder in places.of_table(table).items():
         _add_folder(writer, name, folder)
@@ -199,9 +216,11 @@ def _add_folder(writer: Writer, name: str, folder: Path, without: Callable[[Path
 
 def _files(folder: Path, without: Callable[[Path], bool]) -> Iterator[Path]:
     """Every file below, hidden ones apart: of ours, these are not yet complete."""
-    if not folder.is_dir():
-        return
-    for path in sorted(folder.iterdir()):
+    try:
+        paths = sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return  # none was made yet, or it went since its parent was read
+    for path in paths:
         if path.name.startswith(".") or without(path):
             continue
         if path.is_dir():
@@ -254,8 +273,6 @@ def _bring_all(source: Path, found: Backup, places: Places) -> None:
         root, _, rest = name.partition("/")
         return staged[root] / rest if root in staged else None
 
-    for name, folder in staged.items():
-        staged_folder.sweep(folder.parent, name)  # of a restore that was killed
     with staged_folder.swept(staged.values()):
         places.folders["dst"].parent.mkdir(parents=True, exist_ok=True)
         backup_file.take_out(source, found, place, places.folders["dst"].parent)

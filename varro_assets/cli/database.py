@@ -6,8 +6,10 @@ What belongs here: `varro db ...` and `varro psql`. The server itself is the eng
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import typer
@@ -91,8 +93,23 @@ def psql(
             shown.render_as_string(),
             *(["-c", command] if command else []),
         ]
-        code = subprocess.run(arguments, env=environment, check=False).returncode
+        code = _in_front(arguments, environment)
     sys.exit(code)
+
+
+def _in_front(command: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run a program that has the terminal, Ctrl-C included; returns its exit code as a shell gives it.
+
+    The terminal sends an interrupt to us as well: it is the program's to deal with, and it may go on.
+    """
+    # before there is a program, so that no interrupt ends us beside it; handled, not ignored: what is ignored stays so
+    # in the child
+    before = signal.signal(signal.SIGINT, lambda _number, _frame: None)
+    try:
+        code = subprocess.run(command, env=environment, check=False).returncode
+    finally:
+        signal.signal(signal.SIGINT, before)
+    return code if code >= 0 else 128 - code
 
 
 def _libpq_url(warehouse: Warehouse, *, owner: bool) -> str:

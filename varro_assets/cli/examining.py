@@ -7,9 +7,10 @@ Dagster's (`defs.health`).
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Annotated
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -24,7 +25,10 @@ from varro_assets.context import document_health
 from varro_assets.context.sources import ContextSources, open_context
 from varro_assets.dimensions.dim_table import DimTables
 from varro_assets.engine import postgres
+from varro_assets.engine.partitions import PartitionInfo
+from varro_assets.engine.postgres import Connection
 from varro_assets.engine.server.provision import Warehouse
+from varro_assets.errors import TableBusy
 from varro_assets.settings import Settings
 from varro_assets.statbank import sync as syncs
 from varro_assets.statbank.catalog import Catalogue
@@ -32,6 +36,9 @@ from varro_assets.statbank.proof import health
 from varro_assets.statbank.proof.health import Finding, Remedy
 from varro_assets.statbank.sources import Sources
 from varro_assets.statbank.sweeps.due import State
+
+WAIT_SECONDS = 10.0
+"""How long a table that looks amiss is waited for while somebody writes it."""
 
 
 def doctor(
@@ -45,7 +52,8 @@ def doctor(
     """Examine database, files, dimensions, documents and Dagster; say what does not agree, and what mends it.
 
     Exit code 1 if something remains to be mended, or the last sync of a table that is due failed. A table that is due
-    and was not tried yet is none: that is its normal state between a publication and the sync.
+    and was not tried yet is none: that is its normal state between a publication and the sync. A table that is being
+    synced is named and not examined.
     """
     here = session(context)
     # imported here: Dagster takes seconds to import, which no other command shall pay
@@ -66,26 +74,22 @@ def doctor(
             return
         context_sources = open_context(settings, warehouse.url, on_retry=here.errors.print)
         tables = [table for table in here.followed(catalogue) if table in catalogue.entries]
-        with contextlib.closing(postgres.connect(sources.warehouse, "doctor")) as connection:
-            findings = [
-                finding for table in tables for finding in health.table_findings(sources, table, connection, deep=deep)
-            ]
-            written = list(document_health.findings(context_sources, connection, deep=deep))
-        with here.dagster_environment(settings, warehouse), runs.dagster_instance() as instance:
-            dead = end_all_dead_runs(instance, sources.warehouse)
-            if dead:
+        with (
+            contextlib.closing(postgres.connect(sources.warehouse, "doctor")) as connection,
+            here.dagster_environment(settings, warehouse),
+            runs.dagster_instance() as instance,
+        ):
+            if dead := end_all_dead_runs(instance, sources.warehouse):
                 here.say(f"[yellow]dagster[/]  marked {counted(len(dead), 'run')} as failed whose process is gone")
-            unshown = {
-                table: codes
-                for table in tables
-                if (codes := shown.unreported(instance, table, syncs.held_periods(sources, table)))
-            }
-            _say_findings(here, findings, unshown)
+            seen = _look(sources, instance, connection, tables, deep=deep)
+            written = list(document_health.findings(context_sources, connection, deep=deep))
+            _say_seen(here, seen)
             for one in written:
                 _say_written(here, one)
             if repair:
-                for table in unshown:
-                    shown.report_again(instance, table, syncs.held_periods(sources, table))
+                for table, parts in seen.unshown.items():
+                    shown.report_again(instance, table, parts)
+        findings, unshown = seen.findings, seen.unshown
         amiss = [finding for finding in findings if finding.remedy is not Remedy.NONE]
         sound = not (unshown or written or amiss)
         if repair:
@@ -95,7 +99,7 @@ def doctor(
             good = "[green]Mended.[/]" if amiss or unshown or written else "[green]Nothing to mend.[/]"
             sound = not (any(failed) or left or _only_in_a_backup(amiss))
         else:
-            good = f"[green]All is well[/]: {counted(len(tables), 'table')}; files, database and Dagster agree."
+            good = _agree(len(tables) - len(seen.busy))
         _say_lost(here, _only_in_a_backup(amiss))
         standing = _standing(here, settings, warehouse, sources, catalogue, tables)
         if not repair:
@@ -107,10 +111,46 @@ def doctor(
             raise typer.Exit(1)
 
 
+@dataclass
+class _Seen:
+    """What was seen of the followed tables while nobody wrote them.
+
+    Attributes:
+        findings: of files and warehouse.
+        unshown: table -> held periods that do not show in Dagster.
+        busy: table -> who is at it; what was seen of it says nothing.
+    """
+
+    findings: list[Finding] = field(default_factory=list)
+    unshown: dict[str, Mapping[str, PartitionInfo]] = field(default_factory=dict)
+    busy: dict[str, str] = field(default_factory=dict)
+
+    @contextlib.contextmanager
+    def unless_busy(self, table: str) -> Iterator[None]:
+        """Examine a table in the block."""
+        try:
+            yield
+        except TableBusy as error:
+            self.busy[table] = error.got
+
+
+def _look(sources: Sources, instance: Any, connection: Connection, tables: Sequence[str], *, deep: bool) -> _Seen:
+    from varro_assets.defs import health as shown  # imported here: see `doctor`
+
+    seen = _Seen()
+    for table in tables:
+        with seen.unless_busy(table):
+            seen.findings += health.settled_findings(sources, table, connection, deep=deep, wait=WAIT_SECONDS)
+            held = partial(syncs.held_periods, sources, table)
+            if parts := shown.settled_unreported(instance, connection, table, held, wait=WAIT_SECONDS):
+                seen.unshown[table] = parts
+    return seen
+
+
 def _say_remedies(
     here: Session,
     amiss: list[Finding],
-    unshown: dict[str, list[str]],
+    unshown: Collection[str],
     written: list[document_health.Finding],
     option: str,
 ) -> None:
@@ -219,8 +259,14 @@ def _work(findings: list[Finding]) -> list[tuple[dict[str, State], Wish]]:
     return [(tables, wish) for tables, wish in work if tables]
 
 
-def _say_findings(here: Session, findings: list[Finding], unshown: dict[str, list[str]]) -> None:
-    for finding in findings:
+def _say_seen(here: Session, seen: _Seen) -> None:
+    for finding in seen.findings:
         here.say(f"[bold]{finding.table}[/]  {escape(finding.what)}  [dim]({finding.remedy})[/]")
-    for table, codes in unshown.items():
-        here.say(f"[bold]{table}[/]  {len(codes)} held periods do not show in Dagster  [dim](report again)[/]")
+    for table, parts in seen.unshown.items():
+        here.say(f"[bold]{table}[/]  {len(parts)} held periods do not show in Dagster  [dim](report again)[/]")
+    for table, who in seen.busy.items():
+        here.say(f"[bold]{table}[/]  is being written, and was not examined: {escape(who)}", whole=True)
+
+
+def _agree(tables: int) -> str:
+    return f"[green]All is well[/]: {counted(tables, 'table')}; files, database and Dagster agree." if tables else ""

@@ -10,6 +10,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -27,6 +28,20 @@ QUIET = "ignore:Function `dev_command` is superseded"
 """Dagster advises another command of its own on every start; users here have not typed this one."""
 
 
+class _Begun:
+    """A process of the service, which is told once to end, however many find at the same time that it is to."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.process = process
+        self._untold = threading.Lock()
+
+    def interrupt(self, *, again: bool) -> None:
+        """Send it an interrupt; unless ``again``, only if nobody has: a second one cuts its end short."""
+        # taking the lock is all in one, for threads and for a signal that comes in between
+        if self._untold.acquire(blocking=False) or again:
+            self.process.send_signal(signal.SIGINT)
+
+
 class Service:
     """A service that ends when we are told to end.
 
@@ -42,8 +57,8 @@ class Service:
     def __init__(self, command: Sequence[str], environment: Mapping[str, str], folder: Path) -> None:
         self._command, self._folder = command, folder
         self._environment = {**environment, "PYTHONWARNINGS": QUIET}
-        self._process: subprocess.Popen[bytes] | None = None
-        self._told = self._passed_on = False
+        self._begun: _Begun | None = None
+        self._told = False
         self._code: int | None = None
 
     def run(self, again: Callable[[int], bool] = lambda _code: False) -> int:
@@ -77,38 +92,38 @@ class Service:
 
     def interrupt(self) -> None:
         """End it, from another thread: in order, or after `ORDERLY_SECONDS` without."""
-        process = self._process
-        if process is None or process.poll() is not None:
+        begun = self._begun
+        if begun is None or begun.process.poll() is not None:
             return
         with contextlib.suppress(ProcessLookupError):
-            process.send_signal(signal.SIGINT)
+            begun.interrupt(again=False)
             deadline = time.monotonic() + ORDERLY_SECONDS
-            while process.poll() is None:
+            while begun.process.poll() is None:
                 if time.monotonic() > deadline:
-                    os.killpg(process.pid, signal.SIGKILL)
+                    os.killpg(begun.process.pid, signal.SIGKILL)
                     return
                 time.sleep(0.2)
 
     def _run_once(self, held: int) -> int:
         words = [str(held) if word == LIFE_LINE else word for word in self._command]
-        self._process, self._passed_on = None, False
-        self._process = subprocess.Popen(
+        self._begun = None
+        process = subprocess.Popen(
             words, env=self._environment, cwd=self._folder, start_new_session=True, pass_fds=(held,)
         )
+        self._begun = begun = _Begun(process)
         try:
-            # a signal that came before there was anybody to pass it on to; two would cut its end short
-            if self._is_told() and not self._passed_on:
-                self._process.send_signal(signal.SIGINT)
-            code = self._process.wait()
+            # a signal that came before there was anybody to pass it on to
+            if self._is_told():
+                begun.interrupt(again=False)
+            code = process.wait()
         finally:
-            _sweep(self._process.pid)
+            _sweep(process.pid)
         return code if code >= 0 else 128 - code
 
     def _pass_on(self, _number: int, _frame: FrameType | None) -> None:
         self._told = True
-        if self._process is not None:
-            self._passed_on = True
-            self._process.send_signal(signal.SIGINT)
+        if self._begun is not None:
+            self._begun.interrupt(again=True)
 
     def _is_told(self) -> bool:
         # a signal comes at any moment, which no reader of the code can see

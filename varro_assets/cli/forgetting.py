@@ -18,7 +18,7 @@ from varro_assets.context.sources import open_context
 from varro_assets.engine import postgres
 from varro_assets.errors import UnknownTable
 from varro_assets.statbank import forgetting, manifest, models
-from varro_assets.statbank.models import TableInfo
+from varro_assets.statbank.forgetting import Published
 from varro_assets.statbank.sources import Sources
 
 
@@ -30,14 +30,14 @@ def forget(
 ) -> None:
     """Take periods out that are no longer published: file, rows and partition key. They cannot be fetched again.
 
-    The publisher is asked what is published now. A period that is published is refused, since it would come back, and
-    so is a table that is being synced. Of a table that the catalogue no longer lists, any period may go.
+    The publisher is asked what is published now, and again once you have said yes. A period that is published is
+    refused, since it would come back, and so is a table that is being synced. Of a table that the catalogue no longer
+    lists, any period may go.
     """
     here = session(context)
     name, wanted = models.table_id(table), list(dict.fromkeys(periods))
     with here.sources() as (settings, warehouse, sources):
-        listed, info = _as_published_now(here, sources, name)
-        published = info.tids if listed else ()
+        now = _published_now(here, sources, name)
         # imported here: Dagster takes seconds to import, which no other command shall pay
         from varro_assets.cli import runs
 
@@ -45,19 +45,19 @@ def forget(
             shown = set(instance.get_dynamic_partitions(name))
             with contextlib.closing(postgres.connect(sources.warehouse, f"look at {name}")) as connection:
                 found = forgetting.traces(sources, connection, name)
-            codes = forgetting.judge(name, wanted, published, found, shown)
+            codes = forgetting.judge(name, wanted, now.codes, found, shown)
             rows = sum(found[code].rows for code in codes if code in found)
-            why = "no longer published" if listed else "of a table that the catalogue no longer lists"
+            why = "no longer published" if now.listed else "of a table that the catalogue no longer lists"
             here.say(f"[bold]{name}[/]  {escape(', '.join(codes))}: {counted(rows, 'row')}, {why}")
             if not yes:
-                unless = "" if listed else " unless it is listed again"
+                unless = "" if now.listed else " unless it is listed again"
                 typer.confirm(f"They cannot be fetched again{unless}. Take them out?", abort=True)
             forgetting.forget(
                 sources,
                 name,
                 codes,
-                info,
-                published,
+                # whoever was asked may have answered an hour later
+                lambda: _published_now(here, sources, name),
                 shown=shown,
                 on_damaged=lambda error: here.say(escape(error.problem)),
             )
@@ -70,8 +70,8 @@ def forget(
         here.say(f"Forgotten: {counted(len(codes), 'period')}.")
 
 
-def _as_published_now(here: Session, sources: Sources, table: str) -> tuple[bool, TableInfo]:
-    """Whether the catalogue lists the table, and its description; asked anew, since what is taken out is gone for good.
+def _published_now(here: Session, sources: Sources, table: str) -> Published:
+    """What is published of the table; asked anew, since what is taken out is gone for good.
 
     Raises:
         UnknownTable: the catalogue does not list it, and nothing here describes it.
@@ -79,7 +79,7 @@ def _as_published_now(here: Session, sources: Sources, table: str) -> tuple[bool
     if table in here.catalogue(sources, poll=True).entries:
         info, body = sources.client.tableinfo(table)
         sources.catalogue.write_tableinfo(table, body)
-        return True, info
+        return Published(info, listed=True)
     last = manifest.read_usable(sources.store(table).folder)
     held = last.info if last else sources.catalogue.tableinfo(table)
     if held is None:
@@ -89,4 +89,4 @@ def _as_published_now(here: Session, sources: Sources, table: str) -> tuple[bool
             got="the catalogue does not list it, and no description of it is held",
             todo=f"Find it with: {here.command} search WORD",
         )
-    return False, held
+    return Published(held, listed=False)

@@ -10,6 +10,7 @@ import shlex
 import shutil
 import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +27,7 @@ from varro_assets.context.sources import open_context
 from varro_assets.engine import database_url, postgres
 from varro_assets.engine.server.provision import Warehouse
 from varro_assets.engine.server.server import EmbeddedServer
+from varro_assets.engine.server.server_locks import FileLock
 from varro_assets.errors import ConfigurationError
 from varro_assets.settings import SIMULATOR, Settings
 from varro_assets.statbank import catalog
@@ -84,6 +86,12 @@ def up(
 ) -> None:
     """Run Postgres and Dagster (UI, schedules, sensors, backfills) until Ctrl-C."""
     here = session(context)
+    with _alone(here.settings):
+        code = _serve(here, port)
+    raise typer.Exit(code)
+
+
+def _serve(here: Session, port: int) -> int:
     _refuse_taken(port)
     with here.publisher() as found, open_warehouse(found) as warehouse:
         url = f"http://127.0.0.1:{port}"
@@ -99,8 +107,7 @@ def up(
             server = EmbeddedServer(settings.postgres_dir) if settings.database_url is None else None
             at = database_url.parse(warehouse.url.get_secret_value()).port
             with Watch(url, server, at, service, lambda text: here.errors.print(escape(text))) as watch:
-                code = service.run(watch.begin_again)
-    raise typer.Exit(code)
+                return service.run(watch.begin_again)
 
 
 def served_at(found: Settings, url: str) -> Settings:
@@ -116,6 +123,36 @@ def _target(here: Session) -> list[str]:
     """The project's workspace.yaml; without one, the module it names."""
     workspace = here.project.home / "workspace.yaml"
     return ["-w", str(workspace)] if workspace.is_file() else ["-m", "varro_assets.definitions"]
+
+
+@contextlib.contextmanager
+def _alone(settings: Settings) -> Iterator[None]:
+    """Only one of a home at a time: of two daemons each would do all that is due.
+
+    The port tells of another only when its web server has begun, seconds later, and may be another one.
+    """
+    lock = FileLock(settings.data_dir / "up.lock")
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        got_it = lock.acquire()
+    except OSError as error:
+        raise ConfigurationError(
+            "open",
+            on=str(lock.path),
+            got=(error.strerror or str(error)).lower(),
+            todo="Check who owns the folder and that this account may write there.",
+        ) from None
+    try:
+        if not got_it:
+            raise ConfigurationError(
+                "run varro up of the home",
+                on=str(settings.home),
+                got="it runs already",
+                todo="Use the one that runs, or end it first. The demo's home and the real one are two.",
+            )
+        yield
+    finally:
+        lock.release()
 
 
 def _refuse_taken(port: int) -> None:

@@ -1,6 +1,6 @@
 """Session: what every command needs, opened once: settings, terminal, warehouse, publisher.
 
-What belongs here: the global options and their consequences, the demo's simulator among them. No command.
+What belongs here: the global options and their consequences. No command.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,18 +15,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import requests
 import typer
 from rich.console import Console
 from rich.text import Text
 
 from varro_assets import follow
-from varro_assets.engine.files import write_text
+from varro_assets.cli import simulator_lease
+from varro_assets.engine.files import write_bytes, write_text
 from varro_assets.engine.server.provision import Warehouse
 from varro_assets.errors import ConfigurationError, UnknownTable
 from varro_assets.settings import SIMULATOR, Settings
-from varro_assets.simulator.simulator import Simulator
-from varro_assets.simulator.universe import Universe
 from varro_assets.statbank import catalog, models
 from varro_assets.statbank.catalog import Catalogue
 from varro_assets.statbank.sources import Sources, open_sources
@@ -117,25 +114,13 @@ class Session:
         self.console.print(text, soft_wrap=whole or not self.console.is_terminal)
 
     @contextlib.contextmanager
-    def publisher(self, port: int = 0) -> Iterator[Settings]:
+    def publisher(self) -> Iterator[Settings]:
         """Settings whose ``DST_API_URL`` is an address; the simulator, if asked for, runs while the block lasts."""
         if self.settings.dst_api_url != SIMULATOR:
             yield self.settings
             return
-        folder = self.settings.data_dir / "simulator"
-        address = folder / "address"
-        if url := _running(address):
-            # another `varro` of this home runs it; its publications are then seen here too
+        with simulator_lease.running(self.settings.data_dir / "simulator", self.errors.print) as url:
             yield self.settings.model_copy(update=_served_at(url))
-            return
-        folder.mkdir(parents=True, exist_ok=True)
-        with Simulator(Universe.demo(), port=port, state_file=folder / "publications.jsonl") as simulator:
-            write_text(address, simulator.url)
-            try:
-                yield self.settings.model_copy(update=_served_at(simulator.url))
-            finally:
-                if _stated(address) == simulator.url:
-                    address.unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def sources(self) -> Iterator[tuple[Settings, Warehouse, Sources]]:
@@ -210,10 +195,13 @@ def session(context: typer.Context) -> Session:
 
 def _make_home(settings: Settings, dagster_yaml: Path) -> None:
     settings.dagster_home.mkdir(parents=True, exist_ok=True)
-    if not settings.follow_file.is_file():
-        settings.follow_file.write_text(DEMO_FOLLOW, encoding="utf-8")
-    if dagster_yaml.is_file():
-        shutil.copyfile(dagster_yaml, settings.dagster_home / "dagster.yaml")
+    follow.begin(settings.follow_file, DEMO_FOLLOW)
+    if not dagster_yaml.is_file():
+        return
+    target, content = settings.dagster_home / "dagster.yaml", dagster_yaml.read_bytes()
+    # a running `varro --demo up` reads it at any moment
+    if not target.is_file() or target.read_bytes() != content:
+        write_bytes(target, content)
 
 
 def _set_up_dagster(home: Path) -> None:
@@ -236,23 +224,3 @@ def _served_at(url: str) -> dict[str, str]:
     """The simulator stands for all three publishers: the API, the site with the classifications, the boundaries."""
     root = url.removesuffix("/v1")
     return {"dst_api_url": url, "dst_site_url": f"{root}/site", "geo_url": f"{root}/geo"}
-
-
-def _stated(address: Path) -> str | None:
-    try:
-        return address.read_text(encoding="utf-8").strip()
-    except FileNotFoundError:
-        return None
-
-
-def _running(address: Path) -> str | None:
-    """The URL in the file, if a simulator answers there."""
-    url = _stated(address)
-    if url is None:
-        return None
-    try:
-        # one that has ended refuses at once; one that is merely busy must not get another beside it
-        reply = requests.get(f"{url}/subjects", timeout=(2, 30))
-    except requests.RequestException:
-        return None
-    return url if reply.headers.get("Server", "").startswith("varro-simulator") else None

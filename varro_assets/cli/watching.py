@@ -124,7 +124,8 @@ class Watch:
         if self._server is None:
             return
         try:
-            endpoint = self._server.revive()
+            # asked when nobody else can start or stop it: behind the last one out it would run for good
+            endpoint = self._server.revive(lambda: not self._over.is_set())
         except VarroError as error:
             # what lasts is not said every few seconds
             if str(error) != self._said_of_postgres:

@@ -7,7 +7,7 @@ publisher is asked `statbank.verifying`'s.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 from dagster import (
@@ -25,6 +25,8 @@ from dagster._core.storage.asset_check_execution_record import COMPLETED_ASSET_C
 from varro_assets.context.total_codes import total_of
 from varro_assets.defs import keys
 from varro_assets.engine import locks, postgres
+from varro_assets.errors import DatabaseRefused, TableBusy
+from varro_assets.statbank.models import TableInfo
 from varro_assets.statbank.proof import table_check
 from varro_assets.statbank.proof.table_check import Finding
 from varro_assets.statbank.proof.verifying import Verification, verify
@@ -34,6 +36,7 @@ from varro_assets.statbank.sync_report import Outcome, SyncReport
 RECONCILED = "source_reconciled"
 SHOWN = 20
 """Discrepancies that Dagster shows; the command shows all of them."""
+_Findings = Iterator[tuple[str, Finding]]
 _OF_SUMMARY = {
     "newest_period_held": "The newest period that the publisher lists is in the files and in Postgres. This tells"
     " whether the table is fresh; the freshness policy beside it only notices when nothing has been synced for long.",
@@ -64,24 +67,35 @@ def after_sync(
     sources: Sources,
     instance: DagsterInstance,
     report: SyncReport,
+    info: TableInfo | None,
     touched: Collection[str] | None,
     names: Collection[str],
+    wait: float,
 ) -> Iterator[AssetCheckResult]:
     """Check what a sync has just brought in.
+
+    The table's lock is free again, and somebody may have waited for it: what is wrong is looked at once more under it.
 
     Args:
         sources: folders and warehouse.
         instance: Dagster's.
         report: of the sync.
+        info: the description it went by.
         touched: keys of the run's range, whether or not they changed; None = everything was touched.
         names: of the checks that the run has.
+        wait: seconds to wait for another writer of the table.
     """
     changed = {code for code, outcome in report.outcomes.items() if outcome in {Outcome.NEW, Outcome.REVISED}}
     codes = None if touched is None else changed.union(touched)
     with contextlib.closing(postgres.connect(sources.warehouse, f"check {report.table}")) as connection:
-        at = table_check.state(sources, connection, report.table)
-        for name, finding in table_check.findings(at, report, codes, names):
-            yield _result(report.table, name, finding)
+
+        def look(wanted: Collection[str]) -> _Findings:
+            at = table_check.state(sources, connection, report.table, info)
+            yield from table_check.findings(at, report, codes, wanted)
+
+        found = _surely(sources, report.table, names, wait, look)
+    for name, finding in found.items():
+        yield _result(report.table, name, finding)
     if RECONCILED in names:
         # one that is planned and not evaluated would hide the last verdict
         yield from _repeated(instance, report, bool(changed))
@@ -157,6 +171,31 @@ def _repeated(instance: DagsterInstance, report: SyncReport, changed: bool) -> I
         description=f"Asked at {asked.value if asked is not None else 'some time'}: {verdict}{since}",
         metadata=last.metadata,
     )
+
+
+def _surely(
+    sources: Sources, table: str, names: Collection[str], wait: float, look: Callable[[Collection[str]], _Findings]
+) -> dict[str, Finding]:
+    """What is found; whatever is red is looked at again under the table's lock."""
+    found: dict[str, Finding] = {}
+    # another writer may put a table of other columns in its place; what is not found by then is asked for again below
+    with contextlib.suppress(DatabaseRefused):
+        found.update(look(names))
+    settled = {name for name, one in found.items() if one.passed or not one.needs_action}
+    # what did not come in no other writer changes
+    again = set(names) - settled - {RECONCILED, "no_failed_periods"}
+    if again:
+        try:
+            with locks.table_lock(sources.warehouse, table, wait=wait):
+                found.update(look(again))
+        except TableBusy as error:
+            found |= dict.fromkeys(again, _left_to_another(error))
+    return found
+
+
+def _left_to_another(error: TableBusy) -> Finding:
+    text = f"not looked at: another run is writing the table ({error.got}), and checks it itself when it has"
+    return Finding(False, text, needs_action=False)
 
 
 def _result(table: str, name: str, finding: Finding) -> AssetCheckResult:

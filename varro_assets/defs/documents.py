@@ -198,9 +198,16 @@ def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")[:LONGEST_SHOWN]
+    except FileNotFoundError:
+        return "Another run has moved or removed the document since it was written."
+
+
 def _document_metadata(report: TableReport, pages: Sequence[Path]) -> dict[str, Any]:
     return {
         "path": MetadataValue.path(report.path),
-        "document": MetadataValue.md(report.path.read_text(encoding="utf-8", errors="replace")[:LONGEST_SHOWN]),
+        "document": MetadataValue.md(_text(report.path)),
         "files rewritten": len(report.changed) + len(pages),
     }

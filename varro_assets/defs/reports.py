@@ -63,7 +63,10 @@ def report_shared(instance: DagsterInstance, sources: ContextSources, *, but: As
         sources: whose dimension tables and subject pages are up to date with what they are made of.
         but: what the run that calls this reports itself.
     """
-    written = [one for one in _written(sources) if one.key != but and one.path.exists()]
+    candidates = [one for one in _written(sources) if one.key != but]
+    # once: a page may move while we look
+    changed = {path: moment for moment, path in by_age(one.path for one in candidates)}
+    written = [one for one in candidates if one.path in changed]
     asked = {key for one in written for key in (one.key, one.made_of) if key is not None}
     known = {
         record.asset_entry.asset_key: record.asset_entry.last_materialization_record
@@ -73,7 +76,7 @@ def report_shared(instance: DagsterInstance, sources: ContextSources, *, but: As
     # what others are made of comes before them
     for one in written:
         inputs = _inputs(one.made_of, known)
-        if _is_late(one, known.get(one.key), inputs):
+        if _is_late(one, changed[one.path], known.get(one.key), inputs):
             tags = {**inputs, **({DATA_VERSION_TAG: one.version} if one.version else {})}
             instance.report_runless_asset_event(AssetMaterialization(one.key, metadata=one.metadata, tags=tags))
             known[one.key] = instance.get_latest_data_version_record(one.key)
@@ -81,8 +84,8 @@ def report_shared(instance: DagsterInstance, sources: ContextSources, *, but: As
     return late
 
 
-def _is_late(one: _Written, known: EventLogRecord | None, inputs: dict[str, str]) -> bool:
-    if known is None or known.timestamp < one.path.stat().st_mtime:
+def _is_late(one: _Written, changed: float, known: EventLogRecord | None, inputs: dict[str, str]) -> bool:
+    if known is None or known.timestamp < changed:
         return True
     # pages that are right are not written again when the catalogue changes in what does not concern them
     version = get_input_data_version_tag(keys.CATALOGUE)

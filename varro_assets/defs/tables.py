@@ -35,14 +35,14 @@ from varro_assets.defs.unattended.dead_runs import alive
 from varro_assets.defs.watcher import Watcher
 from varro_assets.engine import periods as period_codes
 from varro_assets.engine.periods import Frequency
-from varro_assets.engine.planning import Scope
+from varro_assets.engine.planning import Plan, Scope
 from varro_assets.engine.revisions import differences
 from varro_assets.errors import InvalidPeriod
 from varro_assets.follow import TableOptions
 from varro_assets.settings import Settings
-from varro_assets.statbank import facts, preview, sync
+from varro_assets.statbank import facts, manifest, preview, sync
 from varro_assets.statbank.catalog import Place
-from varro_assets.statbank.models import CatalogueEntry
+from varro_assets.statbank.models import CatalogueEntry, TableInfo
 from varro_assets.statbank.sources import Sources
 from varro_assets.statbank.sync_report import Outcome, SyncReport
 
@@ -146,9 +146,7 @@ def _sync(
             return
         report = SyncReport(table)
         watcher.began(report)
-        events = PartitionEvents(
-            context, table, _written(context, table), watcher, sources.catalogue.tableinfo(table), report
-        )
+        events = _Events(context, table, _written(context, table), watcher, sources.catalogue.tableinfo(table), report)
         try:
             _bring_in(context, config, sources, events, report, options)
             events.finished(report)
@@ -160,12 +158,33 @@ def _sync(
             events.flush()
         if report.unsettled:
             context.log.warning(f"{table}: {len(report.unsettled)} periods did not come in: {report.unsettled[:10]}")
+        info = events.went_by or _stated(sources, table)
         if keys.summary(table) in context.selected_asset_keys:
-            yield MaterializeResult(asset_key=keys.summary(table), metadata=_summary(sources, report, began))
+            yield MaterializeResult(asset_key=keys.summary(table), metadata=_summary(sources, report, info, began))
         if chosen:
             # one that is filled anew from parquet is looked at whole
             refilled = config.periods is not Periods.SELECTED and not _fetches(context, table)
-            yield from checks.after_sync(sources, context.instance, report, None if refilled else events.range, chosen)
+            touched = None if refilled else events.range
+            yield from checks.after_sync(
+                sources, context.instance, report, info, touched, chosen, wait=config.wait_seconds
+            )
+
+
+class _Events(PartitionEvents):
+    """Of a sync; also know the description it went by, which a poll may have replaced in the cache by its end."""
+
+    went_by: TableInfo | None = None
+
+    def planned(self, plan: Plan, info: TableInfo) -> None:
+        """The last plan is of the publication that is stored in the end."""
+        self.went_by = info
+        super().planned(plan, info)
+
+
+def _stated(sources: Sources, table: str) -> TableInfo | None:
+    """The description that a table filled from its files goes by."""
+    stated = manifest.read_usable(sources.store(table).folder)
+    return stated.info if stated else None
 
 
 def _bring_in(
@@ -306,7 +325,7 @@ def _fresh(entry: CatalogueEntry) -> FreshnessPolicy | None:
         return None
 
 
-def _summary(sources: Sources, report: SyncReport, began: float) -> dict[str, Any]:
+def _summary(sources: Sources, report: SyncReport, info: TableInfo | None, began: float) -> dict[str, Any]:
     """Dagster shows it in this order: first what people read, last the long lists."""
     held = report.held
     revised = difference_metadata(differences.total(report.revisions.values()))
@@ -314,7 +333,7 @@ def _summary(sources: Sources, report: SyncReport, began: float) -> dict[str, An
         "updated": report.updated or "not complete",
         "dagster/row_count": sum(part.rows for part in held.values()),
         "periods": len(held),
-        **_described(sources, report),
+        **(_described(sources, report, info) if info else {}),
         "document": MetadataValue.asset(keys.document(report.table)),
         "bytes": sum(part.bytes for part in held.values()),
         "rows_fetched": report.rows_fetched,
@@ -330,11 +349,8 @@ def _summary(sources: Sources, report: SyncReport, began: float) -> dict[str, An
     }
 
 
-def _described(sources: Sources, report: SyncReport) -> dict[str, Any]:
-    """What only the description tells; nothing without one."""
-    info = sources.catalogue.tableinfo(report.table)
-    if info is None:
-        return {}
+def _described(sources: Sources, report: SyncReport, info: TableInfo) -> dict[str, Any]:
+    """What only the description tells."""
     published = period_codes.in_order(info.tids)
     return {
         "published periods": f"{published[0]} to {published[-1]}" if published else "none",

@@ -10,10 +10,13 @@ off, and a reader reads twice: once to believe it, once to take out what it then
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import glob
 import gzip
 import hashlib
 import io
 import json
+import os
 import shutil
 import tarfile
 import uuid
@@ -129,25 +132,70 @@ def writing(path: Path) -> Iterator[Writer]:
         path: a new file; compressed if its name ends in ``.gz`` or ``.tgz``.
 
     Raises:
-        ConfigurationError: there is a file of that name, or no folder for it.
+        ConfigurationError: there is a file of that name, or no folder for it; or one came meanwhile, and the backup
+            lies beside it.
         StorageFull: the disk is full.
     """
-    if path.exists() or not path.parent.is_dir():
-        got = "there is a file of that name" if path.exists() else "there is no such folder"
+    there = os.path.lexists(path)
+    if there or not path.parent.is_dir():
+        got = "there is a file of that name" if there else "there is no such folder"
         raise ConfigurationError("write a backup to", on=str(path), got=got, todo="Name another file.")
-    staged = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    _sweep(path)
     mode = "w|gz" if path.suffix in {".gz", ".tgz"} else "w|"
+    with space_for(path.name, path.parent), _staging(path) as stream:
+        with tarfile.open(fileobj=stream, mode=mode, format=tarfile.PAX_FORMAT, **_NAMES) as tar:  # type: ignore[call-overload]
+            writer = Writer(tar)
+            yield writer
+            writer.finish()
+        stream.flush()
+        os.fsync(stream.fileno())
+        _take_name(Path(stream.name), path)
+        fsync(path.parent)
+
+
+@contextlib.contextmanager
+def _staging(path: Path) -> Iterator[IO[bytes]]:
+    """A hidden file beside it, locked while it is written, so that it is known for a dead process's otherwise."""
+    with contextlib.ExitStack() as undo:
+        while True:
+            staged = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+            undo.callback(staged.unlink, missing_ok=True)
+            stream = undo.enter_context(staged.open("xb"))
+            # where files cannot be locked, nothing is swept either
+            with contextlib.suppress(OSError):
+                fcntl.flock(stream, fcntl.LOCK_EX)
+            # before it was locked, another backup may have swept it
+            if staged.exists():
+                break
+        yield stream
+
+
+def _sweep(path: Path) -> None:
+    """Remove what backups of that name left that were killed."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.{'[0-9a-f]' * 32}.tmp"):
+        # one that is being written, or swept by another, or is not ours to take, stays
+        with contextlib.suppress(OSError), left.open("r+b") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            left.unlink()
+
+
+def _take_name(staged: Path, path: Path) -> None:
+    """Give a complete file its name, unless somebody else has it by now."""
     try:
-        with space_for(path.name, path.parent):
-            with tarfile.open(str(staged), mode, format=tarfile.PAX_FORMAT, **_NAMES) as tar:  # type: ignore[call-overload]
-                writer = Writer(tar)
-                yield writer
-                writer.finish()
-            fsync(staged)
+        try:
+            os.link(staged, path)
+        except (FileExistsError, FileNotFoundError):
+            raise
+        except OSError:
+            # a file system without hard links: an empty file holds the name until the rename
+            path.touch(exist_ok=False)
             staged.replace(path)
-            fsync(path.parent)
-    finally:
-        staged.unlink(missing_ok=True)
+    except FileExistsError:
+        kept = path.with_name(f"{uuid.uuid4().hex[:8]}-{path.name}")
+        staged.replace(kept)
+        fsync(path.parent)
+        got, todo = "a file of that name came meanwhile", f"The backup is complete: it lies at {kept}. Rename it."
+        raise ConfigurationError("write a backup to", on=str(path), got=got, todo=todo) from None
 
 
 def verified(path: Path) -> Backup:
@@ -189,6 +237,7 @@ def take_out(path: Path, backup: Backup, place: Callable[[str], Path | None], fo
         folder: where the space is needed.
 
     Raises:
+        ConfigurationError: what was written did not stay.
         DamagedBackup: it is no longer what was verified.
         StorageFull: the disk is full, or would be.
     """
@@ -212,6 +261,10 @@ def take_out(path: Path, backup: Backup, place: Callable[[str], Path | None], fo
                 raise _damaged(path, f"{member.name} changed since it was verified")
     if left:
         raise _damaged(path, f"{min(left)} is gone since it was verified")
+    if gone := [target for target in wanted.values() if not target.is_file()]:
+        got = f"{len(gone)} files went after they were written, the first {min(gone)}"
+        todo = "Nothing took its place. See who removes files there, then run again."
+        raise ConfigurationError("restore into", on=str(folder), got=got, todo=todo)
 
 
 def contents(path: Path, backup: Backup, names: Callable[[str], bool]) -> dict[str, bytes]:

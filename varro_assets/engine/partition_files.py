@@ -102,7 +102,7 @@ def write(path: Path, dataset: str, period: str, rows: Rows, origin: Origin) -> 
     except BaseException:
         path.unlink(missing_ok=True)
         raise
-    return _info(path, facts)
+    return _info(path, facts, path.stat().st_size)
 
 
 def read_info(path: Path, dataset: str, period: str) -> PartitionInfo:
@@ -112,7 +112,9 @@ def read_info(path: Path, dataset: str, period: str) -> PartitionInfo:
         DamagedPartition: no readable parquet file, or its footer lacks our metadata or contradicts its place.
     """
     try:
-        footer = pq.read_metadata(path)
+        # once opened it stays the same file, though another takes its place or it is removed
+        with pa.OSFile(str(path), "rb") as file:
+            footer, size = pq.read_metadata(file), file.size()
     except (OSError, pa.ArrowException) as error:
         raise damaged(path, f"no readable parquet file ({error})") from error
     said = (footer.metadata or {}).items()
@@ -128,7 +130,7 @@ def read_info(path: Path, dataset: str, period: str) -> PartitionInfo:
         )
     if not facts["nulls"].isdecimal():
         raise damaged(path, f"its footer states {facts['nulls']!r} missing values")
-    return _info(path, facts)
+    return _info(path, facts, size)
 
 
 def damaged(path: Path, got: str) -> DamagedPartition:
@@ -136,14 +138,14 @@ def damaged(path: Path, got: str) -> DamagedPartition:
     return DamagedPartition("read the partition file", on=str(path), got=got, todo="Fetch the period again.")
 
 
-def _info(path: Path, facts: dict[str, str]) -> PartitionInfo:
+def _info(path: Path, facts: dict[str, str], size: int) -> PartitionInfo:
     return PartitionInfo(
         dataset=facts["table"],
         period=facts["tid"],
         path=path,
         rows=int(facts["rows"]),
         nulls=int(facts["nulls"]),
-        bytes=path.stat().st_size,
+        bytes=size,
         content_hash=facts["content_hash"],
         shape_hash=facts["shape_hash"],
         updated=facts.get("updated", ""),

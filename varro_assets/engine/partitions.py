@@ -67,8 +67,8 @@ class Staging:
 class PartitionStore:
     """The parquet files of one dataset.
 
-    The caller holds the table's lock for everything that writes; reading needs none, since files only ever
-    appear and are replaced whole.
+    The caller holds the table's lock for everything that writes; reading needs none, since files appear, are replaced
+    and go whole. One that goes while it is read for is damage to the reader, as one that is not there.
     """
 
     def __init__(self, folder: Path, dataset: str) -> None:

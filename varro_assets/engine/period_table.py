@@ -184,15 +184,13 @@ class PeriodTables:
                 _index(cursor, table, table.schema)
                 _analyze(cursor, table, table.schema)
                 return rows
-            grants = _grants(cursor, old) if old else []
             _create(cursor, table, BUILD_SCHEMA)
             oid = _require_oid(cursor, table, BUILD_SCHEMA)
             self._forget(cursor, table)
             rows = sum(self._copy(cursor, store, table, load, oid, BUILD_SCHEMA) for load in loads)
             _index(cursor, table, BUILD_SCHEMA)
             _analyze(cursor, table, BUILD_SCHEMA)
-            if old:
-                cursor.execute(sql.SQL("DROP TABLE {}").format(table.identifier()))
+            grants = _drop(cursor, table, old) if old else []
             cursor.execute(
                 sql.SQL("ALTER TABLE {} SET SCHEMA {}").format(
                     table.identifier(BUILD_SCHEMA), sql.Identifier(table.schema)
@@ -311,11 +309,8 @@ def _index(cursor: Cursor, table: PeriodTable, schema: str) -> None:
     """Add the btrees that are missing."""
     for column in (table.tid_name, *(column.name for column in table.columns if column.indexed)):
         name = sql.Identifier(f"{table.name}_{column}"[:58] + "_idx")
-        cursor.execute(
-            sql.SQL("CREATE INDEX IF NOT EXISTS {} ON {} ({})").format(
-                name, table.identifier(schema), sql.Identifier(column)
-            )
-        )
+        on = (table.identifier(schema), sql.Identifier(column))
+        cursor.execute(sql.SQL("CREATE INDEX IF NOT EXISTS {} ON {} ({})").format(name, *on))
 
 
 def _analyze(cursor: Cursor, table: PeriodTable, schema: str) -> None:
@@ -358,6 +353,20 @@ def _refuse_other_columns(cursor: Cursor, table: PeriodTable, dependents: Sequen
             got=f"in use by {', '.join(dependents)}",
             todo="The publisher changed the table. Drop these views, sync again, and create them anew.",
         )
+
+
+def _drop(cursor: Cursor, table: PeriodTable, oid: int) -> list[tuple[str, str, bool]]:
+    """Drop the table; returns the grants on it.
+
+    From before they are read nobody can give or take one. Older servers let a GRANT pass by every lock; but each
+    must write the table's row of pg_class, which setting an option has written, here to its default.
+    """
+    name = table.identifier()
+    cursor.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(name))
+    cursor.execute(sql.SQL("ALTER TABLE {} SET (fillfactor = 100)").format(name))
+    grants = _grants(cursor, oid)
+    cursor.execute(sql.SQL("DROP TABLE {}").format(name))
+    return grants
 
 
 def _grants(cursor: Cursor, oid: int) -> list[tuple[str, str, bool]]:

@@ -16,6 +16,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from varro_assets.engine import clock
 from varro_assets.engine.files import write_json, write_text
 from varro_assets.engine.http import host_of
@@ -32,6 +34,7 @@ from varro_assets.statbank.client import StatBank
 from varro_assets.statbank.models import CatalogueEntry, Subject, TableInfo
 
 _TABLEINFOS = "tables_info_raw_da"
+_LOCK = ".lock"
 SUBJECTS_FRESH = timedelta(days=1)
 """How long the subject tree is taken as it was, while the tables in it are published anew."""
 DOWN_AFTER = 3
@@ -59,6 +62,7 @@ class Catalogue:
         source: host of the API, or ``simulator``.
         fetched_at: ISO, UTC.
         subjects_fetched_at: of the subject tree, which is asked for less often; empty if that is not known.
+        asked_at: when the poll began to ask, ISO, UTC, to the microsecond; empty in a file written before there was it.
     """
 
     source: str
@@ -66,6 +70,7 @@ class Catalogue:
     entries: Mapping[str, CatalogueEntry]
     subjects: tuple[Subject, ...] = field(default=(), repr=False)
     subjects_fetched_at: str = ""
+    asked_at: str = ""
 
     @cached_property
     def places(self) -> dict[str, list[Place]]:
@@ -122,8 +127,9 @@ class CatalogueFolder:
             except FileNotFoundError:
                 return None
             entries = {table["id"]: CatalogueEntry.model_validate(table) for table in body["tables"]}
-            fetched = str(body["fetched_at"]), str(body.get("subjects_fetched_at", ""))
-            return Catalogue(str(body["source"]), fetched[0], entries, self._subjects(), fetched[1])
+            source, fetched = str(body["source"]), str(body["fetched_at"])
+            of_subjects, asked = (str(body.get(name, "")) for name in ("subjects_fetched_at", "asked_at"))
+            return Catalogue(source, fetched, entries, self._subjects(), of_subjects, asked)
 
     def _subjects(self) -> tuple[Subject, ...]:
         path = self.folder / "subjects.json"
@@ -133,6 +139,13 @@ class CatalogueFolder:
             except FileNotFoundError:
                 return ()
             return tuple(Subject.model_validate(subject) for subject in body)
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the folder, for as long as it takes to look at the last poll and store another; never while asking."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.folder / _LOCK):
+            yield
 
     def write(self, catalogue: Catalogue) -> None:
         """Store a poll; each file replaced whole, the catalogue last."""
@@ -146,6 +159,7 @@ class CatalogueFolder:
                 "source": catalogue.source,
                 "fetched_at": catalogue.fetched_at,
                 "subjects_fetched_at": catalogue.subjects_fetched_at,
+                "asked_at": catalogue.asked_at,
                 "tables": tables,
             },
         )
@@ -194,9 +208,9 @@ class Poll:
     """What a poll found.
 
     Attributes:
-        catalogue: now on disk.
+        catalogue: now on disk; another poll's, if one that asked later was there sooner.
         moved: tables, of all, whose ``updated`` differs from the poll before; new ones included.
-        gone: tables that were in the poll before and are not now.
+        gone: tables that were in the poll before and are not now. Of another's poll neither is told.
     """
 
     catalogue: Catalogue
@@ -218,7 +232,7 @@ def poll(client: StatBank, folder: CatalogueFolder) -> Poll:
     Raises:
         ForeignSource: the folder holds another service's catalogue, say the simulator's.
     """
-    before = folder.read()
+    before, asked = folder.read(), clock.now()
     entries = {entry.id: entry for entry in client.tables()}
     source = source_of(client)
     _refuse_foreign(before, source, folder)
@@ -227,15 +241,32 @@ def poll(client: StatBank, folder: CatalogueFolder) -> Poll:
     now = clock.now()
     stamp = now.isoformat(timespec="seconds")
     if before is not None and entries.keys() <= before.places.keys() and not (moved and _is_old(before, now)):
-        catalogue = Catalogue(source, stamp, entries, before.subjects, before.subjects_fetched_at)
+        tree = None
     else:
-        catalogue = Catalogue(source, stamp, entries, tuple(client.subjects()), stamp)
-    folder.write(catalogue)
+        tree = tuple(client.subjects())
+    # whoever has asked later and was answered sooner has the newer list
+    with folder.alone():
+        latest = folder.read()
+        _refuse_foreign(latest, source, folder)
+        if latest is not None and _asked_later(latest, before, asked):
+            return Poll(latest, moved=(), gone=())
+        known = latest or before
+        subjects = (known.subjects, known.subjects_fetched_at) if known and tree is None else (tree or (), stamp)
+        catalogue = Catalogue(source, stamp, entries, *subjects, asked.isoformat(timespec="microseconds"))
+        folder.write(catalogue)
     return Poll(
         catalogue,
         moved=moved,
         gone=tuple(table for table in old if table not in entries),
     )
+
+
+def _asked_later(latest: Catalogue, before: Catalogue | None, asked: datetime) -> bool:
+    """Whether another poll has asked after ``asked``, when ``before`` lay there, and has stored its answer by now."""
+    if before is not None and latest.asked_at == before.asked_at:
+        return False
+    began, now = (moment.isoformat(timespec="microseconds") for moment in (asked, clock.now()))
+    return began < latest.asked_at <= now  # a clock that was set back makes it one of the future
 
 
 def _is_old(catalogue: Catalogue, now: datetime) -> bool:

@@ -28,6 +28,24 @@ from varro_assets.statbank.sources import Sources
 
 
 @dataclass(frozen=True)
+class Published:
+    """What the publisher says of a table now.
+
+    Attributes:
+        info: its description; the last one that is known, if the catalogue no longer lists the table.
+        listed: whether the catalogue lists it.
+    """
+
+    info: TableInfo
+    listed: bool
+
+    @property
+    def codes(self) -> Collection[str]:
+        """The periods that would come with the next sync."""
+        return self.info.tids if self.listed else ()
+
+
+@dataclass(frozen=True)
 class Trace:
     """What there is of a period.
 
@@ -68,7 +86,7 @@ def judge(
     Args:
         table: id.
         wanted: codes, as given.
-        published: codes that the publisher lists now; none of a table that the catalogue does not list.
+        published: see `Published.codes`.
         known: codes there is something of.
         shown: codes that Dagster knows.
 
@@ -99,8 +117,7 @@ def forget(
     sources: Sources,
     table: str,
     wanted: Sequence[str],
-    info: TableInfo,
-    published: Collection[str],
+    ask: Callable[[], Published],
     *,
     shown: Collection[str] = (),
     on_damaged: Callable[[DamagedPartition], None],
@@ -111,11 +128,10 @@ def forget(
     Killed in the middle, it is finished by calling it again; a sync instead brings back what still has its file.
 
     Args:
-        sources: folders and database; the publisher is not asked.
+        sources: folders and database.
         table: id.
         wanted: codes.
-        info: the publisher's last description.
-        published: as `judge`.
+        ask: what is published now; called under the lock, since a sync that came before may have brought a period back.
         shown: codes that Dagster knows, and that may be asked for although nothing else is left of them.
         on_damaged: told of a file of the ledger that cannot be read.
         wait: seconds to wait for another writer of this table.
@@ -131,15 +147,15 @@ def forget(
         table_lock(sources.warehouse, table, wait=wait) as lock,
         contextlib.closing(postgres.connect(sources.warehouse, f"forget {table}")) as connection,
     ):
-        store = sources.store(table)
+        store, now = sources.store(table), ask()
         found = traces(sources, connection, table)
-        codes = judge(table, wanted, published, found, shown)
+        codes = judge(table, wanted, now.codes, found, shown)
         going = [found[code] for code in codes if code in found]
         held = {code: trace.part for code, trace in found.items() if trace.part is not None}
         ledger = sources.ledger(table)
         ledger.recover(held, revision_record.recorded(connection, table))
         ledger.note(Change(held[code], None) for code in codes if code in held)
-        _empty(connection, table, codes, info, store, held)
+        _empty(connection, table, codes, now.info, store, held)
         lock.check()
         _leave_out(sources, store, codes)
         for code in codes:

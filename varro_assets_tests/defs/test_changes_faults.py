@@ -8,15 +8,23 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any, NoReturn
 
 import pytest
-from dagster import DagsterRunStatus, RunRequest
+from dagster import DagsterEvent, DagsterEventType, DagsterInstance, DagsterRunStatus, RunRequest
 
 from varro_assets.defs import keys
+from varro_assets.defs.unattended import changes, dead_runs, polling
+from varro_assets.defs.unattended.attempts import Tried
+from varro_assets.engine import locks
+from varro_assets.engine.postgres import Connection
 from varro_assets.errors import ConfigurationError, DatabaseUnavailable
-from varro_assets.statbank import catalog
-from varro_assets.statbank.sweeps.due import State
+from varro_assets.statbank import catalog, sync
+from varro_assets.statbank.sweeps import due
+from varro_assets.statbank.sweeps.due import State, Synced
+from varro_assets_tests.conftest import Recorder
+from varro_assets_tests.defs.conftest import DUE
 from varro_assets_tests.defs.daemon import Daemon
 from varro_assets_tests.oracle import World, slowly
 
@@ -188,6 +196,76 @@ def test_two_daemons_ask_for_the_same_runs(held: Daemon) -> None:
     # another that has lost the cursor, too
     held.cursor = None
     assert [request.run_key for request in held.tick()] == [request.run_key for request in one.run_requests]
+
+
+def test_a_first_poll_that_ends_during_a_tick_is_not_asked_for_again(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (daemon.lab.sources.catalogue.folder / "catalog.json").unlink()
+    (first,) = daemon.tick()
+    real, results = polling.earlier_polls, list[Any]()
+
+    def earlier_polls(instance: DagsterInstance, now: datetime) -> Tried:
+        if not results:
+            results.append(daemon.execute(first))
+        return real(instance, now)
+
+    monkeypatch.setattr(polling, "earlier_polls", earlier_polls)
+    assert polls(daemon.tick()) == []
+    assert [result.success for result in results] == [True]
+
+
+def test_a_table_that_comes_in_during_a_tick_is_not_asked_for_again(
+    held: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody writes it while it is read that it is not held, and has ended when it is asked who writes."""
+    lab, real = held.lab, due.synced
+    lab.query(f"DROP TABLE fact.{TABLE} CASCADE; SELECT 1")
+    assert held.state() is State.REFILL
+    with contextlib.ExitStack() as writer:
+        writer.enter_context(locks.table_lock(lab.sources.warehouse, TABLE))
+
+        def synced(connection: Connection) -> dict[str, Synced]:
+            found = real(connection)
+            writer.close()
+            monkeypatch.setattr(due, "synced", real)
+            sync.load_table(lab.sources, TABLE, Recorder())
+            return found
+
+        monkeypatch.setattr(due, "synced", synced)
+        assert held.tick() == []
+    assert held.skipped == "1 table is due: 1 under way."
+    assert held.state() is State.CURRENT
+
+
+@pytest.mark.slow  # a whole sync
+def test_keys_of_a_dead_run_are_mended_also_if_the_tick_dies_that_marked_it(
+    held: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab, real = held.lab, changes.gather
+    lab.good(config=DUE)
+    job = held.definitions().resolve_implicit_global_asset_job_def()
+    # by its creation the keys are planned; with the machine it died
+    dead = lab.instance.create_run_for_job(
+        job, asset_selection=frozenset(lab.synced_assets), tags={"dagster/partition": lab.periods[0]}
+    )
+    start = DagsterEvent(event_type_value=DagsterEventType.RUN_START.value, job_name=dead.job_name)
+    lab.instance.report_dagster_event(start, dead.run_id)
+    monkeypatch.setattr(dead_runs, "GRACE", dict.fromkeys(dead_runs.GRACE, timedelta(0)))
+    monkeypatch.setattr(dead_runs, "is_ours", lambda run: run.run_id == dead.run_id)
+
+    def die(*_: object, **__: object) -> NoReturn:
+        raise DatabaseUnavailable("read what is synced", got="the daemon was killed")
+
+    monkeypatch.setattr(changes, "gather", die)
+    with pytest.raises(DatabaseUnavailable):
+        held.tick()
+    assert held.status(dead) is DagsterRunStatus.FAILURE
+    assert lab.colours(lab.fact)[lab.periods[0]] == "FAILED"
+    monkeypatch.setattr(changes, "gather", real)
+    held.tick()
+    assert set(lab.colours(lab.fact).values()) == {"MATERIALIZED"}
+    assert set(lab.colours(lab.published).values()) == {"MATERIALIZED"}
 
 
 @pytest.mark.slow  # two whole syncs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import timedelta
 from pathlib import Path
 from typing import NoReturn
@@ -102,6 +102,55 @@ def test_a_run_of_somebody_elses_code_in_the_same_dagster_is_left_alone(lab: Lab
         lab.instance.handle_run_event(run.run_id, start)
     look(lab, 20)
     assert {status(lab.instance, run) for run in (*theirs, unknown, of_file)} == {DagsterRunStatus.STARTED}
+
+
+def test_a_run_that_ends_while_it_is_looked_at_stays_as_it_ended(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, real = started(lab.instance, keys.summary(TABLE)), locks.held
+    monkeypatch.setattr(dead_runs, "GRACE", dict.fromkeys(dead_runs.GRACE, timedelta(0)))
+
+    def held(connection: postgres.Connection, names: Collection[str]) -> set[str]:
+        found = real(connection, names)
+        if status(lab.instance, run) is DagsterRunStatus.STARTED:
+            ended = DagsterEvent(event_type_value=DagsterEventType.RUN_SUCCESS.value, job_name=run.job_name)
+            lab.instance.report_dagster_event(ended, run.run_id)
+        return found
+
+    monkeypatch.setattr(locks, "held", held)
+    look(lab, 2)
+    assert status(lab.instance, run) is DagsterRunStatus.SUCCESS
+
+
+def test_a_run_that_shows_that_it_lives_while_it_is_looked_at_is_left_alone(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, real = started(lab.instance, keys.summary(TABLE)), locks.held
+    monkeypatch.setattr(dead_runs, "GRACE", dict.fromkeys(dead_runs.GRACE, timedelta(0)))
+    with contextlib.ExitStack() as op:
+
+        def held(connection: postgres.Connection, names: Collection[str]) -> set[str]:
+            found = real(connection, names)
+            if not found:
+                op.enter_context(alive(lab.sources.warehouse, run.run_id))
+            return found
+
+        monkeypatch.setattr(locks, "held", held)
+        look(lab, 2)
+        assert status(lab.instance, run) is DagsterRunStatus.STARTED
+    monkeypatch.setattr(locks, "held", real)
+    look(lab, 1)
+    assert status(lab.instance, run) is DagsterRunStatus.FAILURE
+
+
+def test_what_was_marked_is_to_be_mended_once_and_a_retry_that_has_its_tags_is_not(lab: Lab) -> None:
+    run = started(lab.instance, keys.summary(TABLE))
+    assert dead_runs.to_be_mended(lab.instance) == []
+    look(lab, 4)
+    (marked,) = dead_runs.to_be_mended(lab.instance)
+    retry = started(lab.instance, keys.summary(TABLE), **marked.tags)
+    lab.instance.report_run_failed(retry, "The disk is full.")
+    assert [one.run_id for one in dead_runs.to_be_mended(lab.instance)] == [run.run_id]
+    dead_runs.mended(lab.instance, marked)
+    assert dead_runs.to_be_mended(lab.instance) == []
 
 
 class SignOfLife(Exception):

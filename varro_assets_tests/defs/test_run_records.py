@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -30,8 +31,9 @@ from dagster._daemon.auto_run_reexecution.auto_run_reexecution import consume_ne
 
 from varro_assets.cli.restart import restart
 from varro_assets.defs import graph, keys
-from varro_assets.defs.records import run_records
+from varro_assets.defs.records import projections, run_records
 from varro_assets.defs.records.projections import write_projections
+from varro_assets.engine.files import write_text
 from varro_assets.engine.sweeps import Stage, SweepReport, SweepStatus, TableStatus
 from varro_assets.statbank import sync
 from varro_assets_tests.defs.conftest import DUE, Lab
@@ -397,6 +399,78 @@ def test_idle_ticks_of_the_sensor_judge_no_sweep(held: Daemon, judgements: list[
     assert [held.tick(), held.tick()] == [[], []]
 
     assert judgements == []
+
+
+def test_an_older_state_that_another_process_writes_later_does_not_last(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A command worked it out, and stood still while the sensor wrote a newer one."""
+    stored(lab.instance, DagsterRunStatus.SUCCESS, varro__sweep="one")
+    sensor: dict[Path, Any] = {}
+    said: list[str] = []
+    real = projections._write
+
+    def newest() -> str:
+        return str(json.loads(lab.settings.state_file.read_text())["last_run_id"])
+
+    def write(path: Path, content: Mapping[str, Any]) -> bool:
+        if path == lab.settings.state_file and not said:
+            said.append("the sensor comes in between")
+            stored(lab.instance, DagsterRunStatus.SUCCESS, varro__sweep="two")
+            as_process(sensor)
+            said.append(newest())
+        return real(path, content)
+
+    def as_process(memory: dict[Path, Any]) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(projections, "_looked_at", memory)
+            write_projections(lab.instance, lab.settings)
+            said.append(newest())
+
+    monkeypatch.setattr(projections, "_write", write)
+    as_process({})
+    assert said[1:] == ["two", "two", "one"], "the sensor, what it left, the command"
+    as_process(sensor)
+    assert newest() == "two"
+
+
+def test_a_state_that_is_replaced_before_it_has_its_time_is_written_again(
+    lab: Lab, judgements: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = lab.settings.state_file
+    stored(lab.instance, DagsterRunStatus.SUCCESS, varro__sweep="one")
+    write_projections(lab.instance, lab.settings)
+    older, real = state.read_text(), projections._write
+
+    def write(path: Path, content: Mapping[str, Any]) -> bool:
+        changed = real(path, content)
+        if path == state:
+            write_text(path, older)
+        return changed
+
+    stored(lab.instance, DagsterRunStatus.SUCCESS, varro__sweep="two")
+    with monkeypatch.context() as another:
+        another.setattr(projections, "_write", write)
+        write_projections(lab.instance, lab.settings)
+    assert state.read_text() == older
+    assert write_projections(lab.instance, lab.settings) == [state]
+    assert json.loads(state.read_text())["last_run_id"] == "two"
+    judgements.clear()
+    assert write_projections(lab.instance, lab.settings) == []
+    assert judgements == []
+
+
+def test_a_sweep_that_another_process_finds_old_may_go_at_any_moment(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored(lab.instance, DagsterRunStatus.SUCCESS, varro__sweep="one")
+    sweep, real = lab.settings.dst_dir / "runs" / "one.json", projections._write
+
+    def write(path: Path, content: Mapping[str, Any]) -> bool:
+        changed = real(path, content)
+        sweep.unlink(missing_ok=True)
+        return changed
+
+    monkeypatch.setattr(projections, "_write", write)
+    assert write_projections(lab.instance, lab.settings) == [sweep, lab.settings.state_file]
 
 
 def test_projections_that_were_deleted_come_again(lab: Lab) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -11,8 +12,13 @@ from dagster import AssetCheckKey, AssetCheckSeverity
 
 from varro_assets.context.total_codes import total_of
 from varro_assets.defs import checks, graph, keys
-from varro_assets.engine import postgres
+from varro_assets.engine import locks, postgres
+from varro_assets.engine.planning import Scope
+from varro_assets.statbank import catalog, sync
+from varro_assets.statbank.loading import FactLoader
+from varro_assets.statbank.proof import table_check
 from varro_assets.statbank.proof.verifying import verify
+from varro_assets_tests.conftest import Recorder
 from varro_assets_tests.defs.conftest import DUE, QUIET, Lab
 from varro_assets_tests.ready_homes import ReadyHomes
 
@@ -165,6 +171,173 @@ def test_a_period_that_shrank_is_a_failed_one(synced: Lab) -> None:
 
     assert failed(synced, result)["no_failed_periods"] is ERROR
     assert newest in synced.checks(result)["no_failed_periods"].description
+
+
+# -- while others poll and write ------------------------------------------------------------------------------------
+
+
+def before(monkeypatch: pytest.MonkeyPatch, name: str, act: Callable[[], None]) -> None:
+    """Have ``act`` happen the first time that `table_check` is about to do this."""
+    real, done = getattr(table_check, name), []
+
+    def patched(*args: Any, **options: Any) -> Any:
+        if not done:
+            done.append(name)
+            act()
+        return real(*args, **options)
+
+    monkeypatch.setattr(table_check, name, patched)
+
+
+def poll(lab: Lab) -> None:
+    client, folder = lab.sources.client, lab.sources.catalogue
+    catalog.describe(client, folder, [lab.table], catalog.poll(client, folder).catalogue)
+
+
+def sync_anew(lab: Lab) -> None:
+    """As another run does."""
+    sync.sync_table(lab.sources, lab.table, Recorder(), scope=Scope(full=True), wait=240.0)
+
+
+@contextlib.contextmanager
+def another_between_files_and_load(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Another run stands between files and load when the checks look first, until the event is set or this ends."""
+    at_load, go_on = threading.Event(), threading.Event()
+    other = threading.Thread(target=sync_anew, args=[lab])
+    load_all = FactLoader.load_all
+
+    def standing(self: FactLoader, *args: Any, **options: Any) -> int:
+        if threading.current_thread() is other:
+            at_load.set()
+            assert go_on.wait(240.0)
+        return load_all(self, *args, **options)
+
+    def begin() -> None:
+        lab.simulator.universe.revise(lab.table, tid=lab.periods[-1])
+        other.start()
+        assert at_load.wait(240.0)
+
+    monkeypatch.setattr(FactLoader, "load_all", standing)
+    before(monkeypatch, "state", begin)
+    try:
+        yield go_on
+    finally:
+        go_on.set()
+        other.join(240.0)
+
+
+def test_a_period_published_between_sync_and_checks_is_not_missing(
+    synced: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def publish() -> None:
+        synced.simulator.universe.publish_period(synced.table)
+        poll(synced)
+
+    before(monkeypatch, "state", publish)
+    result = synced.good(config=DUE)
+
+    assert failed(synced, result) == {"newest_period_held": WARN}
+    assert "the table is due" in synced.checks(result)["newest_period_held"].description
+
+
+@pytest.mark.parametrize("brought_in", ["all", "one period", "from its files"])
+def test_a_shape_published_between_sync_and_checks_fails_nothing(
+    synced: Lab, monkeypatch: pytest.MonkeyPatch, brought_in: str
+) -> None:
+    def reshape() -> None:
+        synced.simulator.universe.change_dimensions(synced.table)
+        poll(synced)
+
+    if brought_in == "one period":
+        # nothing on disk describes what such a run has read
+        synced.simulator.universe.change_dimensions(synced.table)
+    before(monkeypatch, "state", reshape)
+    if brought_in == "from its files":
+        result = synced.good(synced.periods[0], select=[synced.fact], config=DUE)
+    elif brought_in == "one period":
+        result = synced.good(synced.periods[0])
+    else:
+        result = synced.good(config=DUE)
+
+    assert ERROR not in failed(synced, result).values(), synced.checks(result)
+
+
+def test_the_summary_tells_of_the_table_as_it_was_synced(synced: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    periods = synced.periods
+
+    sync_table = sync.sync_table
+
+    def then_a_poll(*args: Any, **options: Any) -> Any:
+        report = sync_table(*args, **options)
+        synced.simulator.universe.publish_period(synced.table)
+        poll(synced)
+        return report
+
+    monkeypatch.setattr(sync, "sync_table", then_a_poll)
+    result = synced.good(select=[synced.summary], unpartitioned=True)
+
+    (entry,) = synced.records(synced.summary, result)
+    assert entry.asset_materialization.metadata["published periods"].value == f"{periods[0]} to {periods[-1]}"
+
+
+def test_what_another_run_is_about_to_load_is_looked_at_when_it_has(
+    synced: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wait_for = locks._wait_for
+
+    with another_between_files_and_load(synced, monkeypatch) as go_on:
+
+        def asked_for(connection: Any, name: str, wait: float, *take: str) -> None:
+            if threading.current_thread() is threading.main_thread() and at_checks:
+                go_on.set()
+            wait_for(connection, name, wait, *take)
+
+        at_checks: list[bool] = []
+        look = checks.after_sync
+
+        def after_sync(*args: Any, **options: Any) -> Any:
+            at_checks.append(True)
+            return look(*args, **options)
+
+        monkeypatch.setattr(checks, "after_sync", after_sync)
+        monkeypatch.setattr(locks, "_wait_for", asked_for)
+        result = synced.good(config=DUE | {"wait_seconds": 240.0})
+
+    assert at_checks
+    assert failed(synced, result) == {}
+    assert set(synced.checks(result)) == EVERY
+
+
+def test_what_another_run_does_not_come_to_load_is_left_to_it(synced: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    with another_between_files_and_load(synced, monkeypatch):
+        result = synced.good(config=DUE | {"wait_seconds": 1.0})
+
+    assert failed(synced, result) == {"fact_equals_parquet": WARN}
+    said = synced.checks(result)["fact_equals_parquet"].description
+    assert "another run is writing the table (held by" in said
+    assert "rebuild" not in said
+
+
+def test_a_table_that_is_replaced_by_another_run_while_it_is_looked_at_is_looked_at_again(
+    synced: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def replace() -> None:
+        synced.simulator.universe.change_dimensions(synced.table)
+        poll(synced)
+        sync_anew(synced)
+
+    before(monkeypatch, "findings", replace)
+    result = synced.good(config=DUE)
+
+    assert failed(synced, result) == {}
+    assert set(synced.checks(result)) == EVERY
+
+
+def test_what_is_wrong_all_the_same_stays_red(synced: Lab) -> None:
+    """A sync looks at all of a small table."""
+    execute(synced, f"UPDATE fact.korn2 SET indhold = indhold + 0.5 WHERE {_FIRST}")
+
+    assert failed(synced, synced.good(config=DUE)) == {"fact_equals_parquet": ERROR}
 
 
 # -- asked of the publisher ----------------------------------------------------------------------------------------

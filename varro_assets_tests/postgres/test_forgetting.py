@@ -8,7 +8,7 @@ from varro_assets.engine.locks import table_lock
 from varro_assets.engine.partitions import PartitionStore
 from varro_assets.engine.revisions.ledger_files import Kind
 from varro_assets.errors import InvalidPeriod, TableBusy
-from varro_assets.statbank.forgetting import Trace, forget
+from varro_assets.statbank.forgetting import Published, Trace, forget
 from varro_assets.statbank.sweeps.due import State
 from varro_assets_tests.oracle import World
 
@@ -26,8 +26,11 @@ def vanished(world: World) -> World:
 
 
 def take_out(world: World, *codes: str, **options: object) -> list[Trace]:
-    info = world.sources.client.tableinfo(TABLE)[0]
-    return forget(world.sources, TABLE, codes, info, info.tids, on_damaged=pytest.fail, **options)  # type: ignore[arg-type]
+    return forget(world.sources, TABLE, codes, lambda: published(world), on_damaged=pytest.fail, **options)  # type: ignore[arg-type]
+
+
+def published(world: World) -> Published:
+    return Published(world.sources.client.tableinfo(TABLE)[0], listed=True)
 
 
 def test_file_rows_and_records_go_and_a_sync_does_not_miss_them(vanished: World) -> None:
@@ -56,6 +59,21 @@ def test_refused_while_somebody_writes_the_table(vanished: World) -> None:
     assert GONE in vanished.sources.store(TABLE).periods()
 
 
+def test_what_is_published_is_asked_when_nobody_can_sync_it_any_more(vanished: World) -> None:
+    vanished.universe.insert_period(TABLE, tid=GONE)
+    vanished.sync(TABLE)
+    before = vanished.files(TABLE)
+
+    def ask() -> Published:
+        with pytest.raises(TableBusy):
+            vanished.sync(TABLE)
+        return published(vanished)
+
+    with pytest.raises(InvalidPeriod, match="it is published"):
+        forget(vanished.sources, TABLE, [GONE], ask, on_damaged=pytest.fail)
+    assert vanished.files(TABLE) == before
+
+
 def test_interrupted_it_is_finished_by_asking_again(vanished: World, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(PartitionStore, "remove", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
@@ -76,7 +94,8 @@ def test_of_a_withdrawn_table_all_may_go_also_where_it_is_interrupted(
     vanished.sources.catalogue.tableinfo_path(TABLE).unlink(missing_ok=True)
 
     def forget_all() -> list[Trace]:
-        return forget(vanished.sources, TABLE, [GONE, *info.tids], info, (), on_damaged=pytest.fail)
+        now = Published(info, listed=False)
+        return forget(vanished.sources, TABLE, [GONE, *info.tids], lambda: now, on_damaged=pytest.fail)
 
     with monkeypatch.context() as patch:
         patch.setattr(PartitionStore, "remove", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))

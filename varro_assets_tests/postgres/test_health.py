@@ -5,16 +5,21 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from varro_assets.engine import content
+from varro_assets.engine import content, locks
+from varro_assets.engine.partitions import PartitionStore
+from varro_assets.engine.period_table import PeriodTables
 from varro_assets.engine.planning import Scope
 from varro_assets.engine.revisions.ledger import BEGUN
+from varro_assets.errors import TableBusy
 from varro_assets.statbank import manifest
-from varro_assets.statbank.proof.health import Finding, Remedy, damage, table_findings
+from varro_assets.statbank.proof import health
+from varro_assets.statbank.proof.health import Finding, Remedy, damage, settled_findings, table_findings
 from varro_assets.statbank.sync import load_table
 from varro_assets_tests.conftest import Recorder
 from varro_assets_tests.oracle import World
@@ -342,3 +347,61 @@ def test_damage_is_what_a_backup_must_not_take_in_silently(world: World) -> None
         "the file of 2022 does not hold what it states",
         "1 periods in fact have no file: 2020",
     ]
+
+
+# -- beside a sync -----------------------------------------------------------------------------------------------------
+
+
+def _settled(world: World, *, deep: bool = True, wait: float = 0.0) -> list[Finding]:
+    with world.database() as connection:
+        return settled_findings(world.sources, TABLE, connection, deep=deep, wait=wait)
+
+
+def test_what_a_sync_did_between_two_looks_is_no_damage(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.sync(TABLE)
+    world.universe.revise(TABLE, tid="2022")
+    look, looked = health._Files.of, []
+
+    def then_a_sync(store: PartitionStore) -> health._Files:
+        files = look(store)
+        if not looked:
+            world.sync(TABLE)
+        looked.append(files)
+        return files
+
+    monkeypatch.setattr(health._Files, "of", then_a_sync)
+    assert _settled(world) == []
+    assert len(looked) == 2
+
+
+@pytest.mark.parametrize("step", ["replace", "finish"])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_table_that_is_being_synced_is_busy(
+    world: World, monkeypatch: pytest.MonkeyPatch, step: str, *, first: bool
+) -> None:
+    if not first:
+        world.sync(TABLE)
+        world.universe.revise(TABLE, tid="2022")
+    real, seen = getattr(PeriodTables, step), []
+
+    def stalled(*arguments: Any, **options: Any) -> Any:
+        with pytest.raises(TableBusy, match=f"held by 'varro lock {TABLE}"):
+            _settled(world)
+        seen.append(_findings(world) != [])
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(PeriodTables, step, stalled)
+    world.sync(TABLE)
+    assert any(seen), "files, warehouse and records do differ then"
+    assert _settled(world) == []
+
+
+def test_damage_is_found_under_the_lock_and_what_is_well_takes_none(world: World) -> None:
+    world.sync(TABLE)
+    with locks.table_lock(world.sources.warehouse, TABLE):
+        assert _settled(world) == []
+    _file(world, "2022").unlink()
+    assert [finding.remedy for finding in _settled(world)] == [Remedy.SYNC]
+    # the lock was given back
+    world.sync(TABLE)
+    assert _settled(world) == []

@@ -354,8 +354,30 @@ class TestGaps:
         world.universe.revise("KORD1", tid="2021")
         history.sync()
         (world.folder("KORD1") / "kept").replace(world.folder("KORD1") / "2021.parquet")
-        with pytest.raises(UnknownVintage):
-            history.at(history.states[0][0])
+        # what it holds leads back as before, proved by its hash; when it came back nobody knows
+        assert [history.at(moment) for moment, _ in history.states[:2]] == [truth for _, truth in history.states[:2]]
+        with pytest.raises(UnknownVintage, match="put back from outside"):
+            history.at(history.states[2][0])
+        assert history.at(clock.now() + timedelta(days=1)) == history.states[1][1]
+        world.universe.revise("KORD1", tid="2021")
+        history.sync()
+        with pytest.raises(UnknownVintage, match="replaced from outside"):
+            history.at(history.states[2][0])
+        assert [history.at(moment) for moment, _ in history.states[3:]] == [history.states[3][1]]
+
+    def test_of_a_forgotten_file_that_was_put_back(self, world: World) -> None:
+        history = History(world, "KORD1")
+        history.sync()
+        path = world.folder("KORD1") / "2021.parquet"
+        shutil.copyfile(path, path.with_name("kept"))
+        history.ledger.note([Change(history.store.info("2021"), None)])
+        history.store.remove("2021")
+        forgotten = clock.now()
+        path.with_name("kept").replace(path)
+        assert history.at(history.states[0][0]) == history.states[0][1]
+        with pytest.raises(UnknownVintage, match="put back from outside"):
+            history.at(forgotten)
+        assert history.at(clock.now() + timedelta(days=1)) == history.states[0][1]
 
     @pytest.mark.parametrize(
         "lost",

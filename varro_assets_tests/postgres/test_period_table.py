@@ -13,7 +13,7 @@ import pytest
 from psycopg2.extras import NumericRange
 from pydantic import SecretStr
 
-from varro_assets.engine import migrations, postgres
+from varro_assets.engine import migrations, period_table, postgres
 from varro_assets.engine.partition_files import Origin, write
 from varro_assets.engine.partitions import PartitionStore
 from varro_assets.engine.period_table import Column, Load, PeriodTable, PeriodTables
@@ -254,3 +254,60 @@ class TestRebuild:
         _all(connection, "DROP VIEW fact.mine; SELECT 1")
         tables.rebuild(store, _table("text"), [_load(store, "2025", tid_type="text")])
         assert _all(connection) == _expected("2025")
+
+    @pytest.mark.parametrize("given", [True, False])
+    def test_rights_are_those_at_the_end(
+        self,
+        connection: postgres.Connection,
+        tables: PeriodTables,
+        store: PartitionStore,
+        warehouse_url: str,
+        monkeypatch: pytest.MonkeyPatch,
+        *,
+        given: bool,
+    ) -> None:
+        """Copying the rows takes minutes; meanwhile somebody gives a right, or takes one away."""
+        table, load, copy = _table(), _load(store, "2025"), PeriodTables._copy
+        tables.create(table)
+        give, take = "GRANT SELECT ON fact.t1 TO PUBLIC", "REVOKE SELECT ON fact.t1 FROM PUBLIC"
+        if not given:
+            _run(warehouse_url, give)
+
+        def meanwhile(*arguments: Any) -> int:
+            _run(warehouse_url, give if given else take)
+            return copy(*arguments)
+
+        monkeypatch.setattr(PeriodTables, "_copy", meanwhile)
+        tables.rebuild(store, table, [load])
+        rights = "SELECT count(*) FROM pg_class, aclexplode(relacl) WHERE oid = 'fact.t1'::regclass AND grantee = 0"
+        assert _all(connection, rights) == Counter([(int(given),)])
+
+    def test_once_rights_are_read_nobody_changes_them(
+        self, tables: PeriodTables, store: PartitionStore, warehouse_url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        table, grants = _table(), period_table._grants
+        tables.create(table)
+        written: list[object] = []
+
+        def read(cursor: postgres.Cursor, oid: int) -> list[tuple[str, str, bool]]:
+            found = grants(cursor, oid)
+            with pytest.raises(DatabaseUnavailable, match="lock timeout"):
+                _run(warehouse_url, "SET lock_timeout = '100ms'", "GRANT SELECT ON fact.t1 TO PUBLIC")
+            # what keeps a GRANT out on older servers as well: the row that it must write has been written here
+            cursor.execute("SELECT xmin::text = txid_current()::text FROM pg_class WHERE oid = %s", (oid,))
+            written.append(cursor.fetchone())
+            return found
+
+        monkeypatch.setattr(period_table, "_grants", read)
+        tables.rebuild(store, table, [_load(store, "2025")])
+        assert written == [(True,)]
+
+
+def _run(url: str, *statements: str) -> None:
+    """As somebody else."""
+    with (
+        contextlib.closing(postgres.connect(SecretStr(url), "somebody")) as other,
+        postgres.transaction(other, "run") as cursor,
+    ):
+        for statement in statements:
+            cursor.execute(statement)

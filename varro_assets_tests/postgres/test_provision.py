@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from types import SimpleNamespace
 
 import psycopg2
 import pytest
@@ -15,6 +16,7 @@ from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 from pydantic import SecretStr
 
+from varro_assets.engine.server import provision
 from varro_assets.engine.server.provision import (
     DAGSTER,
     OWNER,
@@ -165,6 +167,53 @@ def test_dagsters_database_is_made_beside_the_warehouse(own: Own) -> None:
     assert warehouse.reader_url is None
     with pytest.raises(psycopg2.OperationalError, match="permission denied"):
         own.endpoint.connect(f"{own.name}_dagster", READER)
+
+
+class Killed(BaseException):
+    """Stands for a kill: no `except` of ours may meet it."""
+
+
+def _killed_before(statement: str, own: Own, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Provision, and be killed before the statement that begins so."""
+
+    def text(words: str) -> sql.SQL:
+        if words.startswith(statement):
+            raise Killed
+        return sql.SQL(words)
+
+    with monkeypatch.context() as patched:
+        known = {name: getattr(sql, name) for name in ("Identifier", "Literal")}
+        patched.setattr(provision, "sql", SimpleNamespace(**known, SQL=text))
+        with pytest.raises(Killed):
+            provision_external(own.url())
+
+
+def test_a_kill_before_dagsters_database_is_closed_is_made_good(own: Own, monkeypatch: pytest.MonkeyPatch) -> None:
+    _killed_before("REVOKE ALL ON DATABASE", own, monkeypatch)
+    own.endpoint.connect(f"{own.name}_dagster", READER).close()
+    provision_external(own.url())
+    with pytest.raises(psycopg2.OperationalError, match="permission denied"):
+        own.endpoint.connect(f"{own.name}_dagster", READER)
+
+
+def test_whom_people_let_into_dagsters_database_may_stay(own: Own) -> None:
+    provision_external(own.url())
+    run(own.url(), f'GRANT CONNECT ON DATABASE "{own.name}_dagster" TO {READER}')
+    provision_external(own.url())
+    own.endpoint.connect(f"{own.name}_dagster", READER).close()
+
+
+@pytest.mark.parametrize("statement", ["ALTER ROLE {} SET", "GRANT {} TO CURRENT_USER"])
+@pytest.mark.parametrize("own", ["CREATEDB CREATEROLE"], indirect=True)
+def test_a_kill_while_the_readers_role_is_made_leaves_none(
+    own: Own, without_reader: None, statement: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _killed_before(statement, own, monkeypatch)
+    assert run(own.url(), f"SELECT 1 FROM pg_roles WHERE rolname = '{READER}'") == []
+    provision_external(own.url())
+    made = "SELECT cardinality(rolconfig), pg_has_role(oid, 'SET') FROM pg_roles WHERE rolname"
+    assert run(own.url(), f"{made} = '{READER}'") == [(3, True)]
+    run(own.url(), f"DROP ROLE {READER}")
 
 
 @pytest.mark.parametrize("own", ["NOCREATEDB"], indirect=True)

@@ -22,7 +22,9 @@ import pytest
 
 import varro_assets
 from varro_assets.engine.server import postmaster
+from varro_assets.engine.server import server as server_module
 from varro_assets.engine.server.server import EmbeddedServer, Endpoint
+from varro_assets.engine.server.server_locks import FileLock
 from varro_assets.errors import EmbeddedServerError
 from varro_assets_tests.postgres_fixture import PATIENCE, THROW_AWAY, reachable
 
@@ -332,7 +334,7 @@ def test_committed_rows_survive_a_killed_postmaster(server: EmbeddedServer) -> N
 @pytest.mark.usefixtures("fresh")
 def test_one_who_uses_it_can_revive_it_where_it_was(server: EmbeddedServer) -> None:
     with server.running() as endpoint:
-        assert server.revive() is None
+        assert server.revive(lambda: True) is None
         lingering = endpoint.connect()
         before = running_pid(server)
         os.kill(before, signal.SIGKILL)
@@ -340,16 +342,74 @@ def test_one_who_uses_it_can_revive_it_where_it_was(server: EmbeddedServer) -> N
 
         def revived() -> bool:
             # at first its other processes are still there
-            again = server.revive()
+            again = server.revive(lambda: True)
             found.extend([again] if again else [])
             return bool(found)
 
         until(revived)
         assert [one.port for one in found] == [endpoint.port]
         assert running_pid(server) != before
-        assert server.revive() is None
+        assert server.revive(lambda: True) is None
         lingering.close()
     assert server.status().state == "stopped"
+
+
+def test_what_is_not_used_any_more_is_not_revived(server: EmbeddedServer) -> None:
+    with server.running():
+        pass
+    assert server.revive(lambda: False) is None
+    assert server.status().state == "stopped"
+
+
+def test_a_recovery_that_takes_long_is_left_to_go_on(server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    with server.running():
+        pass
+    with monkeypatch.context() as patched:
+        patched.setattr(server_module, "START_LIMIT_SECONDS", 0.0)
+        patched.setattr(postmaster, "says_ready", lambda _data, _pid: False)  # it is still replaying
+        with pytest.raises(EmbeddedServerError, match=r"recovering.*run again"), server.running():
+            pass
+    pid = running_pid(server)
+    with server.running():  # the next one to come uses it, and stops it as the last one out
+        assert running_pid(server) == pid
+    assert server.status().state == "stopped"
+
+
+def test_a_server_that_nobody_waits_for_any_more_is_ended(
+    server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_data: Path, _pid: int) -> bool:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(postmaster, "says_ready", interrupted)
+        with pytest.raises(KeyboardInterrupt), server.running():
+            pass
+    until(lambda: _is_free(server.folder / "alive.lock"))
+    assert not server.status().in_use
+
+
+def test_a_last_checkpoint_that_takes_long_is_no_failure_of_the_work(
+    server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with server.running():
+        pid = running_pid(server)
+        os.kill(pid, signal.SIGSTOP)
+        monkeypatch.setattr(server_module, "STOP_LIMIT_SECONDS", 0.0)
+    try:
+        with pytest.raises(EmbeddedServerError, match="did not end in time"):
+            server.stop()
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    until(lambda: _is_free(server.folder / "alive.lock"))
+
+
+def _is_free(path: Path) -> bool:
+    lock = FileLock(path)
+    try:
+        return lock.acquire()
+    finally:
+        lock.release()
 
 
 def test_a_postmaster_file_naming_a_live_stranger(server: EmbeddedServer) -> None:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
+import shutil
+import subprocess
+import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import IO
 
 import pytest
 
@@ -147,6 +153,98 @@ def test_more_than_the_disk_holds_is_refused_before_anything_is_written(tmp_path
     assert not (tmp_path / "out").exists()
 
 
+def test_what_goes_while_it_is_taken_out_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = make(tmp_path / "backup.tar")
+    found = backup_file.verified(path)
+    write, written = backup_file._write, []
+
+    def writes(target: Path, stream: IO[bytes]) -> str:
+        if len(written) == 3:
+            shutil.rmtree(tmp_path / "out")
+        written.append(target)
+        return write(target, stream)
+
+    monkeypatch.setattr(backup_file, "_write", writes)
+    with pytest.raises(ConfigurationError, match="3 files went after they were written") as refused:
+        backup_file.take_out(path, found, lambda name: tmp_path / "out" / name, tmp_path)
+    assert str(min(written[:3])) in refused.value.problem
+
+
+KILLED = """
+import os, pathlib, signal, sys
+from varro_assets.engine import backup_file
+with backup_file.writing(pathlib.Path(sys.argv[1])) as writer:
+    writer.add_bytes("dst/a", bytes(5_000_000))
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_backup_left_goes_with_the_next_of_that_name(tmp_path: Path) -> None:
+    # signs that mean something else to a pattern are part of a name
+    path = tmp_path / "nightly[1].tar"
+    assert subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False).returncode < 0
+    (left,) = tmp_path.iterdir()
+    mine = tmp_path / f".{path.name}.mine.tmp"
+    mine.write_text("mine")
+    with backup_file.writing(tmp_path / "nightly1.tar"):
+        assert left.exists()
+    with backup_file.writing(path):
+        assert not left.exists()
+    assert {p.name for p in tmp_path.iterdir()} == {"nightly[1].tar", "nightly1.tar", mine.name}
+
+
+def write_one(path: Path, content: bytes, meanwhile: Callable[[], object]) -> None:
+    with backup_file.writing(path) as writer:
+        writer.add_bytes("dst/a", content)
+        meanwhile()
+
+
+def test_two_of_a_name_at_once_both_come_to_their_end(tmp_path: Path) -> None:
+    path = tmp_path / "b.tar"
+    with pytest.raises(ConfigurationError, match="came meanwhile") as refused:
+        write_one(path, b"first", lambda: write_one(path, b"second", lambda: None))
+    (kept,) = (p for p in tmp_path.iterdir() if p != path)
+    assert str(kept) in refused.value.todo
+    for file, content in ((path, b"second"), (kept, b"first")):
+        found = backup_file.verified(file)
+        assert backup_file.contents(file, found, lambda _name: True) == {"dst/a": content}
+
+
+def test_one_swept_before_it_was_locked_is_begun_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    swept = []
+
+    def lock(stream: IO[bytes], mode: int) -> None:
+        if not swept:
+            swept.append(Path(stream.name))
+            swept[0].unlink()
+
+    known = SimpleNamespace(flock=lock, LOCK_EX=1, LOCK_NB=2)
+    monkeypatch.setattr(backup_file, "fcntl", known)
+    assert backup_file.verified(make(tmp_path / "b.tar")).entries.keys() == FILES.keys()
+    assert len(swept) == 1
+
+
+@pytest.mark.parametrize("came", [False, True])
+def test_without_hard_links_and_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, came: bool) -> None:
+    def refused(*_arguments: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    monkeypatch.setattr(backup_file, "os", SimpleNamespace(link=refused, path=os.path, fsync=os.fsync))
+    monkeypatch.setattr(backup_file, "fcntl", SimpleNamespace(flock=refused, LOCK_EX=1, LOCK_NB=2))
+    path = tmp_path / "b.tar.gz"
+    left = tmp_path / f".{path.name}.{'0' * 32}.tmp"
+    left.write_text("written by somebody, for all we know")
+    if not came:
+        assert backup_file.verified(make(path)).entries.keys() == FILES.keys()
+        assert {p.name for p in tmp_path.iterdir()} == {path.name, left.name, "source"}
+        return
+    with pytest.raises(ConfigurationError, match="came meanwhile"):
+        write_one(path, b"ours", lambda: path.write_text("mine"))
+    assert path.read_text() == "mine"
+    (kept,) = (p for p in tmp_path.iterdir() if p not in {path, left})
+    assert backup_file.verified(kept).entries.keys() == {"dst/a"}
+
+
 def fails(writer: backup_file.Writer) -> None:
     raise KeyboardInterrupt
 
@@ -170,6 +268,9 @@ def test_a_name_that_no_reader_takes_is_refused(tmp_path: Path, name: str) -> No
 def test_no_file_is_written_over(tmp_path: Path) -> None:
     (tmp_path / "b.tar").write_text("mine")
     with pytest.raises(ConfigurationError), backup_file.writing(tmp_path / "b.tar"):
+        pass
+    (tmp_path / "link.tar").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(ConfigurationError), backup_file.writing(tmp_path / "link.tar"):
         pass
     with pytest.raises(ConfigurationError), backup_file.writing(tmp_path / "no" / "b.tar"):
         pass

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections import Counter
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from varro_assets.engine import clock
 from varro_assets.engine.http import Pace, Session
 from varro_assets.errors import ConfigurationError, ForeignSource, SourceUnavailable, StorageFull
 from varro_assets.simulator import Simulator
@@ -62,7 +65,7 @@ def test_the_first_poll(simulator: Simulator, folder: CatalogueFolder, tmp_path:
     assert kept == poll.catalogue
     assert kept is not None
     assert set(kept.places) >= set(active)
-    names = ["catalog.json", "subjects.json", "subjects_graph_da.gml"]
+    names = [".lock", "catalog.json", "subjects.json", "subjects_graph_da.gml"]
     assert sorted(path.name for path in folder.folder.iterdir()) == names
 
 
@@ -190,6 +193,187 @@ def test_the_catalogue_is_written_last_and_whole(
     assert folder.read() is None
     monkeypatch.undo()
     assert len(catalog.poll(client_of(simulator.url, tmp_path), folder).moved) > 0
+
+
+# -- two polls at once -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ticking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that goes on by a second whenever it is looked at."""
+    start, seen = datetime(2026, 1, 1, tzinfo=UTC), [0]
+
+    def now() -> datetime:
+        seen[0] += 1
+        return start + timedelta(seconds=seen[0])
+
+    monkeypatch.setattr(clock, "now", now)
+
+
+def once(monkeypatch: pytest.MonkeyPatch, client: StatBank, asks: str, act: Callable[[], Any]) -> None:
+    """Have ``act`` happen when the client was answered for the first time."""
+    real, done = getattr(client, asks), []
+
+    def patched() -> Any:
+        answer = real()
+        if not done:
+            done.append(asks)
+            act()
+        return answer
+
+    monkeypatch.setattr(client, asks, patched)
+
+
+@pytest.mark.parametrize("polled_before", [False, True])
+@pytest.mark.parametrize("asks", ["tables", "subjects"])
+def test_what_was_asked_earlier_overwrites_nothing_that_was_asked_later(
+    simulator: Simulator,
+    folder: CatalogueFolder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    ticking: None,
+    asks: str,
+    polled_before: bool,
+) -> None:
+    client, later = client_of(simulator.url, tmp_path), client_of(simulator.url, tmp_path)
+    if polled_before:
+        catalog.poll(client, folder)
+        (folder.folder / "subjects.json").unlink()  # so that the tree is asked for
+    found: list[catalog.Poll] = []
+
+    def meanwhile() -> None:
+        simulator.universe.touch("FOLK1A")
+        found.append(catalog.poll(later, folder))
+
+    once(monkeypatch, client, asks, meanwhile)
+    earlier = catalog.poll(client, folder)
+
+    (newer,) = found
+    assert folder.read() == newer.catalogue == earlier.catalogue
+    assert (earlier.moved, earlier.gone) == ((), ())
+
+
+def test_what_was_asked_later_overwrites_what_was_asked_earlier_and_came_late(
+    simulator: Simulator, folder: CatalogueFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ticking: None
+) -> None:
+    early, late = client_of(simulator.url, tmp_path), client_of(simulator.url, tmp_path)
+    found: list[catalog.Poll] = []
+    answered, go_on = threading.Event(), threading.Event()
+
+    def stand() -> None:
+        answered.set()
+        assert go_on.wait(240.0)
+
+    def end_the_other() -> None:
+        go_on.set()
+        other.join(240.0)
+
+    once(monkeypatch, early, "tables", stand)
+    once(monkeypatch, late, "tables", end_the_other)
+    other = threading.Thread(target=lambda: found.append(catalog.poll(early, folder)))
+    other.start()
+    try:
+        assert answered.wait(240.0)
+        simulator.universe.touch("FOLK1A")
+        newer = catalog.poll(late, folder)
+    finally:
+        end_the_other()
+
+    assert folder.read() == newer.catalogue
+    assert newer.catalogue.entries["FOLK1A"] != found[0].catalogue.entries["FOLK1A"]
+
+
+def test_nothing_comes_between_looking_and_writing(
+    simulator: Simulator, folder: CatalogueFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ticking: None
+) -> None:
+    client, later = client_of(simulator.url, tmp_path), client_of(simulator.url, tmp_path)
+    found: list[catalog.Poll] = []
+    asked_all = threading.Event()
+    other = threading.Thread(target=lambda: found.append(catalog.poll(later, folder)))
+    write = CatalogueFolder.write
+
+    def writing(self: CatalogueFolder, catalogue: Catalogue) -> None:
+        if threading.current_thread() is not other:
+            simulator.universe.touch("FOLK1A")
+            other.start()
+            # all that the other has left to do is to look and to write, for which it must wait
+            assert asked_all.wait(240.0)
+            assert folder.read() is None
+        write(self, catalogue)
+
+    once(monkeypatch, later, "subjects", asked_all.set)
+    monkeypatch.setattr(CatalogueFolder, "write", writing)
+    catalog.poll(client, folder)
+    other.join(240.0)
+
+    assert folder.read() == found[0].catalogue
+
+
+def test_a_poll_of_the_future_is_overwritten(
+    simulator: Simulator, folder: CatalogueFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock was a year ahead when the other poll began, and was put right before this one ended."""
+    client, other = client_of(simulator.url, tmp_path), client_of(simulator.url, tmp_path)
+
+    def meanwhile() -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(clock, "now", lambda: datetime.now(UTC) + timedelta(days=365))
+            catalog.poll(other, folder)
+
+    once(monkeypatch, client, "tables", meanwhile)
+    mine = catalog.poll(client, folder)
+
+    assert folder.read() == mine.catalogue
+    assert catalog.poll(client, folder).catalogue == folder.read()
+
+
+def test_another_source_is_not_let_in_meanwhile(
+    simulator: Simulator, folder: CatalogueFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ScriptedServer([json_reply([entry("FOLK1A")]), json_reply(TREE)]).running() as server:
+        client, other = client_of(server.url, tmp_path), client_of(simulator.url, tmp_path)
+        once(monkeypatch, client, "tables", lambda: catalog.poll(other, folder))
+        with pytest.raises(ForeignSource):
+            catalog.poll(client, folder)
+    kept = folder.read()
+    assert kept is not None
+    assert kept.source == "simulator"
+
+
+def test_a_subject_tree_that_came_meanwhile_stays(
+    simulator: Simulator, folder: CatalogueFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ticking: None
+) -> None:
+    """The tables were asked for later than the other poll's, and the tree not at all."""
+    client = client_of(simulator.url, tmp_path)
+    first = catalog.poll(client, folder).catalogue
+    grown = (*first.subjects, Subject.model_validate(TREE[0]))
+
+    def meanwhile() -> None:
+        folder.write(Catalogue(first.source, "then", first.entries, grown, "then", first.asked_at))
+
+    once(monkeypatch, client, "tables", meanwhile)
+    catalog.poll(client, folder)
+
+    kept = folder.read()
+    assert kept is not None
+    assert (kept.subjects, kept.subjects_fetched_at) == (grown, "then")
+
+
+def test_a_catalogue_of_an_earlier_version_is_polled_as_ever(
+    simulator: Simulator, folder: CatalogueFolder, tmp_path: Path
+) -> None:
+    client = client_of(simulator.url, tmp_path)
+    catalog.poll(client, folder)
+    path = folder.folder / "catalog.json"
+    stored = json.loads(path.read_text("utf-8"))
+    del stored["asked_at"]
+    path.write_text(json.dumps(stored), "utf-8")
+    simulator.universe.touch("FOLK1A")
+
+    assert catalog.poll(client, folder).moved == ("FOLK1A",)
+    kept = folder.read()
+    assert kept is not None
+    assert kept.asked_at
 
 
 # -- what lies on disk -------------------------------------------------------------------------------------------------

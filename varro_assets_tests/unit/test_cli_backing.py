@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import os
 import shutil
-from pathlib import Path
-from typing import Any
+from collections.abc import Generator
+from contextlib import ExitStack
+from pathlib import Path, PosixPath
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pydantic import SecretStr
 
+from varro_assets.cli import backing
+from varro_assets.cli.backing import Places
+from varro_assets.engine import backup_file, staged_folder
+from varro_assets.engine.locks import table_lock
 from varro_assets_tests.unit.conftest import Varro
 
 MADE_HERE = "SELECT table_id, tid_code, {} FROM meta.{} ORDER BY 1, 2"
@@ -247,3 +254,123 @@ def test_a_name_that_no_reader_takes_is_refused(varro: Varro, tmp_path: Path) ->
     assert (said.code, "another name" in said.words) == (1, True)
     assert "b.md" in said.words
     assert not (tmp_path / "backup.tar").exists()
+
+
+# -- others at work ------------------------------------------------------------------------------------------------
+
+
+def made_by_hand(file: Path) -> Path:
+    """A backup of two tables and a note."""
+    with backup_file.writing(file) as writer:
+        for table in ("KORD1", "HISB7"):
+            for record in ("period_read", "revision"):
+                writer.add_bytes(f"meta/{table}/{record}.csv", b"table_id\n")
+            for year in range(2020, 2024):
+                writer.add_bytes(f"dst/statbank_tables/{table}/{year}.parquet", b"PAR1")
+            writer.add_bytes(f"dst/revisions/{table}/2020/t.parquet", b"PAR1")
+        writer.add_bytes("context/fact/kord1.md", b"notes:\nmine")
+    return file
+
+
+@pytest.mark.parametrize("first", [(), ("--table", "KORD1")])
+def test_a_second_restore_is_refused_while_one_unpacks(
+    varro: Varro, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: tuple[str, ...]
+) -> None:
+    file = made_by_hand(tmp_path / "backup.tar")
+    write, said = backup_file._write, []
+    number = 0
+
+    def writes(target: Path, stream: IO[bytes]) -> str:
+        nonlocal number
+        number += 1
+        if number == 4:
+            said.append(varro("restore", str(file)))
+        return write(target, stream)
+
+    monkeypatch.setattr(backup_file, "_write", writes)
+    # there is nothing to load in what it holds: only what lies in the home counts here
+    monkeypatch.setattr(backing, "_fill", lambda *_arguments: False)
+    varro.good("restore", str(file), *first)
+    assert (said[0].code, "another restore is at work" in said[0].words) == (1, True)
+    expected = {name for name in backup_file.verified(file).entries if name.startswith(("dst/", "context/"))}
+    if first:
+        expected = {name for name in expected if "KORD1" in name}
+    found = {f"dst/{name}" for name in files(varro.settings.dst_dir)}
+    found |= {f"context/{name}" for name in files(varro.settings.context_dir)}
+    assert found == expected
+
+    # nor does the lock stand in the way of a later one, or get into a backup
+    monkeypatch.setattr(backup_file, "_write", write)
+    again = tmp_path / "again.tar"
+    varro("backup", str(again))
+    assert not any("lock" in name for name in backup_file.verified(again).entries)
+    for folder in (varro.settings.dst_dir, varro.settings.context_dir):
+        shutil.rmtree(folder, ignore_errors=True)
+    varro.good("restore", str(file))
+
+
+def test_what_a_killed_restore_of_a_table_left_goes_with_the_next(varro: Varro, tmp_path: Path) -> None:
+    file = made_by_hand(tmp_path / "backup.tar")
+    places = Places.of(varro.settings)
+    left = [
+        staged_folder.beside(folder.parent, "f" * 32, folder.name)
+        for table in ("KORD1", "HISB7")
+        for folder in places.of_table(table).values()
+    ]
+    for folder in left:
+        (folder / "below").mkdir(parents=True)
+        (folder / "below" / "half.parquet").write_bytes(b"PAR1")
+    backing._bring_table(file, backup_file.verified(file), places, "KORD1")
+    # that of the other table may be at work: only its lock would tell
+    assert [folder.exists() for folder in left] == [False, False, True, True]
+    assert len(files(places.tables / "KORD1")) == 4
+
+
+class Going(PosixPath):
+    """A path below which folder ``b`` goes when it is about to be read, as where a page moved in the subject tree."""
+
+    def iterdir(self) -> Generator[Going, None, None]:
+        if self.name == "b":
+            shutil.rmtree(self)
+        return super().iterdir()
+
+
+def test_a_folder_that_goes_while_a_backup_looks_is_left_out(tmp_path: Path) -> None:
+    folder = tmp_path / "context"
+    for name in ("a/b/x.md", "c.md"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("mine", encoding="utf-8")
+    file = tmp_path / "backup.tar"
+    with backup_file.writing(file) as writer:
+        backing._add_folder(writer, "context", Going(folder))
+    assert backup_file.verified(file).entries.keys() == {"context/c.md"}
+
+
+def test_a_table_that_is_held_comes_at_the_end_of_a_backup(
+    varro: Varro, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for table in ("AAA1", "BBB1", "CCC1"):
+        (varro.settings.revisions_dir / table).mkdir(parents=True)
+        (varro.settings.revisions_dir / table / "note").write_text("mine", encoding="utf-8")
+    added, add = [], backing._add_table
+    monkeypatch.setattr(backing, "WAIT_SECONDS", 0.0)
+    with ExitStack() as held:
+        held.enter_context(table_lock(SecretStr(varro.database), "AAA1"))
+
+        def adds(writer: Any, places: Any, connection: Any, table: str) -> None:
+            added.append(table)
+            if table == "CCC1":
+                held.close()
+            add(writer, places, connection, table)
+
+        monkeypatch.setattr(backing, "_add_table", adds)
+        file = tmp_path / "backup.tar"
+        varro("backup", str(file))
+    assert added == ["BBB1", "CCC1", "AAA1"]
+    assert {name.split("/")[2] for name in backup_file.verified(file).entries if name.startswith("dst/")} == {*added}
+
+    # held to the end, and longer than it waits
+    with table_lock(SecretStr(varro.database), "BBB1"):
+        said = varro("backup", str(tmp_path / "none.tar"))
+    assert (said.code, "BBB1" in said.words) == (1, True)
+    assert not (tmp_path / "none.tar").exists()

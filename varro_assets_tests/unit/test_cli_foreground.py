@@ -168,34 +168,51 @@ def test_a_port_that_is_taken_is_refused_before_anything_starts(varro: Varro) ->
     assert [path.name for path in (varro.home / "dagster_home").iterdir()] == ["dagster.yaml"]
 
 
+COUNTING = (
+    "import signal, time\n"
+    "told = []\n"
+    "signal.signal(signal.SIGINT, lambda *_: told.append(1))\n"
+    "print('ready', flush=True)\n"
+    "while not told: time.sleep(0.01)\n"
+    "open('told', 'w').close()\n"
+    "time.sleep(1)\n"
+    "print(len(told))\n"
+)
+"""A service that says how often it was told to end."""
+BY_A_SIGNAL = "os.kill(os.getpid(), signal.SIGTERM)"
+BY_THE_WATCH = "threading.Thread(target=self.end, args=(75,), daemon=True).start()"
+
+
 def test_a_signal_reaches_the_service_once_whenever_it_comes(tmp_path: Path) -> None:
     """A second one would cut the service's own end short."""
-    counting = (
-        "import signal, time\n"
-        "told = []\n"
-        "signal.signal(signal.SIGINT, lambda *_: told.append(1))\n"
-        "print('ready', flush=True)\n"
-        "while not told: time.sleep(0.01)\n"
-        "time.sleep(1)\n"
-        "print(len(told))\n"
-    )
+    assert _told(BY_A_SIGNAL, tmp_path) == "1\n"
+
+
+def test_the_watch_reaches_the_service_once_whenever_it_ends_it(tmp_path: Path) -> None:
+    """As the service begins, whoever began it looks whether it is to end already."""
+    assert _told(BY_THE_WATCH, tmp_path) == "1\n"
+
+
+def _told(how: str, folder: Path) -> str:
+    """What the service says that is told so to end in the moment between its beginning and the look for that."""
     outer = (
-        "import os, signal, sys\n"
+        "import os, signal, sys, threading\n"
         "from pathlib import Path\n"
-        "from varro_assets.cli.foreground import Service\n"
-        "class Told(Service):\n"
+        "from varro_assets.cli import foreground\n"
+        "class Told(foreground.Service):\n"
         "    def _is_told(self):\n"
-        "        # the moment between the service's beginning and the look for an earlier signal\n"
         "        if not self._told:\n"
         "            Path('begun').touch()\n"
         "            while Path('begun').exists(): pass\n"
-        "            os.kill(os.getpid(), signal.SIGTERM)\n"
+        f"            {how}\n"
+        "            # two that come at once may count as one\n"
+        "            while not Path('told').exists(): pass\n"
         "        return super()._is_told()\n"
-        "sys.exit(Told([sys.executable, '-c', sys.argv[1]], os.environ, Path.cwd()).run())\n"
+        "Told([sys.executable, '-c', sys.argv[1]], os.environ, Path.cwd()).run()\n"
     )
-    process = subprocess.Popen([sys.executable, "-c", outer, counting], stdout=subprocess.PIPE, text=True, cwd=tmp_path)
+    process = subprocess.Popen([sys.executable, "-c", outer, COUNTING], stdout=subprocess.PIPE, text=True, cwd=folder)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
-    (tmp_path / "begun").unlink()
+    (folder / "begun").unlink()
     out, _ = process.communicate(timeout=HOPELESS)
-    assert out == "1\n"
+    return out

@@ -5,10 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import typer
+from pydantic import SecretStr
 
 from varro_assets.defs import keys
 from varro_assets.simulator.table import Table
+from varro_assets.statbank import catalog
+from varro_assets.statbank.sources import open_sources
+from varro_assets.statbank.sync import sync_table
 from varro_assets_tests import legacy_files
+from varro_assets_tests.conftest import Recorder
 from varro_assets_tests.unit.conftest import Varro
 
 
@@ -86,6 +92,29 @@ def test_forget_goes_by_what_is_published_now(varro: Varro) -> None:
     said = varro("forget", "KORD1", "2021", "2022", "--yes")
     assert (said.code, "KORD1 2021, 2022: it is published" in said.words) == (1, True)
     assert varro.query("SELECT count(*) FROM meta.period_load") == [(4,)]
+
+
+def test_forget_goes_by_what_is_published_once_it_was_answered(varro: Varro, monkeypatch: pytest.MonkeyPatch) -> None:
+    varro.synced()
+    sources = open_sources(varro.settings, SecretStr(varro.database))
+
+    def sync() -> None:
+        catalog.poll(sources.client, sources.catalogue)
+        sync_table(sources, "KORD1", Recorder())
+
+    varro.simulator.universe.publish("drop_period", "KORD1", tid="2021")
+    sync()
+
+    def published_again(*_arguments: object, **_options: object) -> bool:
+        varro.simulator.universe.publish("insert_period", "KORD1", tid="2021")
+        sync()
+        return True
+
+    monkeypatch.setattr(typer, "confirm", published_again)
+    said = varro("forget", "KORD1", "2021")
+    assert "2021: 8 rows, no longer published" in said.words
+    assert (said.code, "KORD1 2021: it is published" in said.words) == (1, True)
+    assert varro.query("SELECT count(*) FROM meta.period_load") == [(5,)]
 
 
 @pytest.mark.parametrize("vanish", [False, True])

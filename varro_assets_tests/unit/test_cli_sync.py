@@ -10,10 +10,10 @@ import pytest
 from dagster import DagsterRunStatus
 from pydantic import SecretStr
 
-from varro_assets.cli import session
+from varro_assets.cli import examining, session
 from varro_assets.cli.runs import _newest_stretch
 from varro_assets.defs import keys
-from varro_assets.defs.unattended.dead_runs import CLI, launch_lock
+from varro_assets.defs.unattended.dead_runs import CLI, alive, launch_lock
 from varro_assets.engine import locks
 from varro_assets.statbank import catalog
 from varro_assets.statbank.sources import open_sources
@@ -412,6 +412,40 @@ def test_the_doctor_finds_it_and_mends_it(varro: Varro, harm: Any, finding: str)
     assert varro.query("SELECT count(*) FROM fact.kord1") == [(40,)]
     assert varro.good("doctor").words.startswith("All is well")
     assert set(_colours(varro, "KORD1").values()) == {"MATERIALIZED"}
+
+
+@pytest.mark.slow
+def test_the_doctor_leaves_a_table_alone_that_is_being_synced(varro: Varro, monkeypatch: pytest.MonkeyPatch) -> None:
+    varro.synced()
+    monkeypatch.setattr(examining, "WAIT_SECONDS", 0.0)
+    # as between two steps of a sync
+    varro.query("DELETE FROM fact.kord1 WHERE tid = '2023-01-01'")
+    with locks.table_lock(SecretStr(varro.database), "KORD1"):
+        for options in ((), ("--deep", "--repair")):
+            said = varro.good("doctor", *options).words
+            assert "KORD1 is being written, and was not examined: held by 'varro lock KORD1" in said
+            assert "32 rows" not in said
+            assert "All is well" not in said
+    assert varro.asked() == []
+    said = varro("doctor")
+    assert (said.code, "fact has 32 rows where 40" in said.words) == (1, True)
+
+
+def test_what_a_run_has_yet_to_report_is_not_missing_in_dagster(varro: Varro, monkeypatch: pytest.MonkeyPatch) -> None:
+    varro.synced()
+    monkeypatch.setattr(examining, "WAIT_SECONDS", 0.0)
+    run = _pretend_dead(varro)
+    with varro.dagster() as instance:
+        instance.delete_dynamic_partition("KORD1", "2022")
+    # the command's own lock as well, or doctor ends the run
+    with locks.table_lock(SecretStr(varro.database), launch_lock("KORD1")):
+        with alive(SecretStr(varro.database), run):
+            said = varro.good("doctor", "--repair").words
+            assert "KORD1 is being written, and was not examined: a run of it is under way" in said
+            with varro.dagster() as instance:
+                assert "2022" not in instance.get_dynamic_partitions("KORD1")
+        said = varro("doctor")
+        assert (said.code, "KORD1 1 held periods do not show in Dagster" in said.words) == (1, True)
 
 
 def test_a_deep_look_finds_a_file_that_lies(varro: Varro) -> None:

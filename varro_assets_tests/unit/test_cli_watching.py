@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +22,7 @@ from varro_assets.settings import Settings
 from varro_assets_tests.scripted_server import Reply, ScriptedServer
 
 GONE = Unloaded("DagsterUserCodeUnreachableError", "Could not reach user code server.")
+HOPELESS = 240
 BROKEN = Unloaded("ConfigurationError", "varro.toml says nonsense")
 
 
@@ -77,7 +80,8 @@ class Postgres:
     answers: list[Endpoint | EmbeddedServerError | None]
     port: int | None = None
 
-    def revive(self) -> Endpoint | None:
+    def revive(self, wanted: Callable[[], bool]) -> Endpoint | None:
+        assert wanted()
         answer = self.answers.pop(0)
         if isinstance(answer, EmbeddedServerError):
             raise answer
@@ -134,6 +138,29 @@ def test_a_postgres_that_another_command_moved_ends_us_too(graph: list[Unloaded]
     watch.look()
     assert dagster.ended == [MOVED]
     assert "must begin anew" in said[0]
+
+
+def test_postgres_is_not_wanted_any_more_once_the_watch_is_left(
+    graph: list[Unloaded], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look that stands still is not waited for; what it then does would be done behind the last one out."""
+    monkeypatch.setattr(watching, "LOOK_EVERY_SECONDS", 0.01)
+    inside, left = threading.Event(), threading.Event()
+    answers: list[bool] = []
+
+    class StandsStill(Postgres):
+        def revive(self, wanted: Callable[[], bool]) -> Endpoint | None:
+            inside.set()
+            assert left.wait(HOPELESS)
+            answers.append(wanted())
+            return None
+
+    watch = Watch("http://127.0.0.1:1", StandsStill([], 20001), 20001, Dagster(), print)  # type: ignore[arg-type]
+    with watch:
+        assert inside.wait(HOPELESS)
+    left.set()
+    watch._thread.join(HOPELESS)
+    assert answers == [False]
 
 
 def test_services_begin_again_only_if_they_had_begun(graph: list[Unloaded]) -> None:

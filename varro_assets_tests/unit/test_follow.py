@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 from pathlib import Path
+from threading import Event, Thread
+from types import SimpleNamespace
 
 import pytest
 
 from varro_assets import follow
+from varro_assets.engine import files
 from varro_assets.errors import ConfigurationError
 from varro_assets.follow import FollowFile, TableOptions
 
@@ -197,3 +201,39 @@ def test_an_entry_that_means_nothing_is_not_written(file: Path) -> None:
     with pytest.raises(ConfigurationError, match="no table id"):
         follow.change(file, add=["../../etc"])
     assert file.read_text() == COMMENTED
+
+
+def test_two_changes_at_once_are_both_kept(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file.write_text('[tables]\nfollow = ["FOLK1A"]\n')
+    write, waits = files.write_text, Event()
+
+    def lock(descriptor: int, mode: int) -> None:
+        try:
+            fcntl.flock(descriptor, mode | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waits.set()
+            fcntl.flock(descriptor, mode)
+
+    def stalled(path: Path, text: str) -> None:
+        """The first stands still before it writes, until the second has ended or waits for it."""
+        monkeypatch.setattr(follow, "write_text", write)
+        second.start()
+        while second.is_alive() and not waits.wait(0.01):
+            pass
+        write(path, text)
+
+    second = Thread(target=follow.change, args=(file,), kwargs={"add": ["KORN2"], "remove": ["FOLK1A"]})
+    monkeypatch.setattr(follow, "fcntl", SimpleNamespace(flock=lock, LOCK_EX=fcntl.LOCK_EX), raising=False)
+    monkeypatch.setattr(follow, "write_text", stalled)
+    assert follow.change(file, add=["BIL10"]) == (["BIL10"], [])
+    second.join(240)
+    assert not second.is_alive()
+    assert follow.read(file).tables.follow == ("BIL10", "KORN2")
+    assert [path.name for path in file.parent.iterdir()] == [file.name]
+
+
+def test_a_first_file_is_written_once(file: Path) -> None:
+    follow.begin(file, '[tables]\nfollow = ["*"]\n')
+    assert follow.read(file).tables.follow == ("*",)
+    follow.begin(file, "")
+    assert follow.read(file).tables.follow == ("*",)

@@ -7,9 +7,11 @@ import os
 import resource
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -182,6 +184,29 @@ def test_damage_is_named(store: PartitionStore) -> None:
         store.infos()
     with pytest.raises(DamagedPartition, match="FOLK1AM"):
         PartitionStore(store.folder, "FOLK1AM").info("2024K1")
+
+
+def test_a_footer_and_its_size_are_of_one_file(store: PartitionStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading takes no lock: another file may take its place, or it may go, between any two looks at it."""
+    path, read, other = put(store).path, pq.read_metadata, store.folder / "other"
+    put(store, "2024K2", [(f"{place:05}", "M", float(place)) for place in range(5000)]).path.rename(other)
+
+    def then(change: Callable[[], object]) -> PartitionInfo:
+        def changed(source: Any) -> pq.FileMetaData:
+            footer = read(source)
+            change()
+            return footer
+
+        with monkeypatch.context() as patch:
+            patch.setattr(partition_files, "pq", SimpleNamespace(read_metadata=changed))
+            return store.info("2024K1")
+
+    before = store.info("2024K1")
+    assert then(lambda: other.replace(path)) == before
+    before = put(store)
+    assert then(path.unlink) == before
+    with pytest.raises(DamagedPartition):
+        store.info("2024K1")
 
 
 @pytest.mark.parametrize(

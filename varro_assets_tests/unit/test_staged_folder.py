@@ -58,7 +58,54 @@ def test_a_place_without_files_is_taken(tmp_path: Path, there: str | None) -> No
 def test_only_leavings_of_that_name_are_swept(tmp_path: Path) -> None:
     staged_at(tmp_path / "context")
     (tmp_path / ".restore-notes-context").mkdir()
-    staged_folder.sweep(tmp_path, "dst")
-    assert len(list(tmp_path.iterdir())) == 2
-    staged_folder.sweep(tmp_path, "context")
-    assert [path.name for path in tmp_path.iterdir()] == [".restore-notes-context"]
+    with staged_folder.swept([staged_folder.beside(tmp_path, "f" * 32, "dst")]):
+        assert len(list(tmp_path.iterdir())) == 2
+    with staged_folder.swept([staged_folder.beside(tmp_path, "f" * 32, "context")]):
+        assert [path.name for path in tmp_path.iterdir()] == [".restore-notes-context"]
+
+
+@pytest.mark.parametrize("came", ["note.md", f".staging-12-{TOKEN}/c"])
+def test_what_comes_before_the_rename_is_left_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, came: str
+) -> None:
+    target = tmp_path / "context"
+    staged = staged_at(target)
+    clear = staged_folder._clear
+
+    def cleared(folder: Path) -> None:
+        clear(folder)
+        (folder / came).parent.mkdir(parents=True)
+        (folder / came).write_text("mine", encoding="utf-8")
+
+    monkeypatch.setattr(staged_folder, "_clear", cleared)
+    with pytest.raises(ConfigurationError, match=r"note\.md" if came == "note.md" else "meanwhile"):
+        staged_folder.take_place(staged, target)
+    assert (target / came).read_text(encoding="utf-8") == "mine"
+    assert (staged / "new").is_file()
+
+
+def test_a_file_where_a_folder_is_to_be_is_left_and_named(tmp_path: Path) -> None:
+    target = tmp_path / "context"
+    target.write_text("mine", encoding="utf-8")
+    with pytest.raises(ConfigurationError, match="context"):
+        staged_folder.take_place(staged_at(target), target)
+    assert target.read_text(encoding="utf-8") == "mine"
+
+
+def test_one_restore_of_everything_or_several_of_a_table_each(tmp_path: Path) -> None:
+    folder = tmp_path / "home" / "data"
+    with staged_folder.alone(folder):
+        for shared in (False, True):
+            with pytest.raises(ConfigurationError, match="another restore"), staged_folder.alone(folder, shared=shared):
+                pass
+    with (
+        staged_folder.alone(folder, shared=True),
+        staged_folder.alone(folder, shared=True),
+        pytest.raises(ConfigurationError, match="another restore"),
+        staged_folder.alone(folder),
+    ):
+        pass
+    with pytest.raises(KeyboardInterrupt), staged_folder.alone(folder):
+        raise KeyboardInterrupt
+    with staged_folder.alone(folder):
+        pass

@@ -6,6 +6,7 @@ them back, so that they may be deleted at any time; those of Dagster's memory co
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -44,10 +45,12 @@ MOST_FILES = 1_000
 """Sweeps whose file is kept: a demo polls every minute."""
 OVERLAP = timedelta(minutes=1)
 """What was stored so shortly before the last call is looked at again: transactions end out of order, clocks differ."""
-_looked_at: dict[Path, dict[str, float]] = {}
-"""State file -> the runs that were looked at for it last, by this process, and when each was touched. What is as it was
-is not judged again: the sensor calls every half minute, and a sweep may have thousands of runs. Lost with the process,
-it costs one more look."""
+_File = tuple[int, int]
+"""Which file it is, whatever its name: inode and time of its content (an inode may be used again)."""
+_looked_at: dict[Path, tuple[_File | None, dict[str, float]]] = {}
+"""State file -> the one that this process left there last (None if another's took its place at once), and the runs that
+were looked at for it with the time each was touched. What is as it was is not judged again: the sensor calls every half
+minute, and a sweep may have thousands of runs. Lost with the process, it costs one more look."""
 _STATUS = {
     TableStatus.OK: "synced",
     TableStatus.PARTIAL: "partial",
@@ -74,10 +77,12 @@ def write_projections(instance: DagsterInstance, settings: Settings) -> list[Pat
         StorageFull: the disk is full; the old files are untouched.
     """
     folder, state_file = settings.dst_dir / RUNS_FOLDER, settings.state_file
-    seen = _modified(state_file)
+    file, seen = _found(state_file)
     touched = run_records.touched(instance, MOST_AT_ONCE, seen - OVERLAP if seen else None)
     fresh = {run: moment for runs in touched.values() for run, moment in runs.items()}
-    if seen is not None and fresh.items() <= _looked_at.get(state_file, {}).items():
+    left, earlier = _looked_at.get(state_file, (None, {}))
+    # what another process put there may be older than what this one knows: it worked it out, and then stood still
+    if file is not None and file == left and fresh.items() <= earlier.items():
         return []
     names = [*touched, *(_awaiting(instance, folder, seen, touched) if seen else ())]
     catalogues = CatalogueFolder(settings.metadata_dir)
@@ -91,15 +96,15 @@ def write_projections(instance: DagsterInstance, settings: Settings) -> list[Pat
         path = _manifest_file(folder, report.sweep)
         if _write(path, _manifest(report, known, catalogues)):
             written.append(path)
-        os.utime(path, (report.ended, report.ended))
+        with contextlib.suppress(FileNotFoundError):  # another process may find it old and delete it
+            os.utime(path, (report.ended, report.ended))
     _delete_old(folder, settings.varro_keep_runs_days)
-    if _write(state_file, _state(instance, settings, known, catalogues, list(touched))):
+    state = _state(instance, settings, known, catalogues, list(touched))
+    if _write(state_file, state):
         written.append(state_file)
     looked_at = {run.run_id: run.touched for runs in members.values() for run in runs}
-    if looked_at:
-        # Dagster's own time, not the clock's: what changed after it is to be looked at the next time
-        os.utime(state_file, (max(looked_at.values()), max(looked_at.values())))
-    _looked_at[state_file] = looked_at
+    # Dagster's own time, not the clock's: what changed after it is to be looked at the next time
+    _looked_at[state_file] = _stamped(state_file, state, max(looked_at.values(), default=None)), looked_at
     return written
 
 
@@ -298,8 +303,12 @@ def _errors(instance: DagsterInstance, runs: Iterable[RunRecord]) -> dict[tuple[
 # -- files ---------------------------------------------------------------------------------------------------------
 
 
+def _text(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, ensure_ascii=False, indent=1) + "\n"
+
+
 def _write(path: Path, content: Mapping[str, Any]) -> bool:
-    text = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
+    text = _text(content)
     try:
         if path.read_text(encoding="utf-8") == text:
             return False
@@ -309,11 +318,27 @@ def _write(path: Path, content: Mapping[str, Any]) -> bool:
     return True
 
 
-def _modified(path: Path) -> datetime | None:
+def _stamped(path: Path, content: Mapping[str, Any], moment: float | None) -> _File | None:
+    """Set the time of the file with this content; None if another process has put its own there."""
+    with contextlib.suppress(FileNotFoundError, UnicodeDecodeError), path.open(encoding="utf-8") as stream:
+        if stream.read() == _text(content):
+            if moment is not None:
+                os.utime(stream.fileno(), (moment, moment))
+            return _file(os.fstat(stream.fileno()))
+    return None
+
+
+def _found(path: Path) -> tuple[_File | None, datetime | None]:
+    """Which file is there, and the time it has; None for both if there is none."""
     try:
-        return datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        stat = path.stat()
     except FileNotFoundError:
-        return None
+        return None, None
+    return _file(stat), datetime.fromtimestamp(stat.st_mtime, UTC)
+
+
+def _file(stat: os.stat_result) -> _File:
+    return stat.st_ino, stat.st_mtime_ns
 
 
 def _delete_old(folder: Path, days: int) -> None:

@@ -23,6 +23,7 @@ from dagster import (
     DagsterInstance,
     DagsterRun,
     DefaultSensorStatus,
+    EventLogRecord,
     RunsFilter,
     RunStatusChangeRecordsFilter,
     SensorDefinition,
@@ -42,7 +43,7 @@ from varro_assets.settings import Settings
 from varro_assets.statbank.sweeps.sweep import WHOLE_TABLE
 
 TOLD_TAG = "varro/told"
-"""Run tag: when the webhook was told of the run."""
+"""Run tag: when the webhook was told of the run, and of which: a run that is executed again has its parent's tags."""
 INTERVAL_SECONDS = 60
 CONNECT_SECONDS, ANSWER_SECONDS = 5, 10
 """Together well below the 60 seconds after which Dagster gives up a tick."""
@@ -126,20 +127,16 @@ def _counts(run: FailedRun) -> bool:
     return run.attempt in TOLD_ATTEMPTS or run.attempt >= DAILY_ATTEMPTS
 
 
-def next_place(seen: Sequence[FailedRun], verdicts: Sequence[Verdict], last: int | None, now: float) -> int | None:
+def next_place(seen: Sequence[FailedRun], verdicts: Sequence[Verdict], settled: int | None) -> int | None:
     """The place in the log up to which nothing is left to say.
-
-    It stays before what is younger than a minute: an event may become visible after one that has a later place.
 
     Args:
         seen: in the order of the log.
         verdicts: on each.
-        last: place of the last that was looked at, of whatever kind; None if none ever was.
-        now: seconds since 1970.
+        settled: place up to which the log is settled; None if nothing was ever looked at.
     """
-    pairs = zip(seen, verdicts, strict=True)
-    waiting = [run.place for run, what in pairs if what is Verdict.WAIT or now - run.ended < SETTLING_SECONDS]
-    return min(waiting) - 1 if waiting else last
+    waiting = [run.place - 1 for run, what in zip(seen, verdicts, strict=True) if what is Verdict.WAIT]
+    return min(waiting if settled is None else [settled, *waiting], default=None)
 
 
 def message(runs: Sequence[FailedRun], ui: str) -> dict[str, Any]:
@@ -177,7 +174,7 @@ def _described(run: FailedRun, ui: str, longest: int) -> dict[str, str]:
 
 
 def failed_runs(instance: DagsterInstance, after: int | None, now: float) -> tuple[list[FailedRun], int | None]:
-    """The next failures in the order of the log, and the place of the last one looked at, `after` if there was none.
+    """The next failures in the order of the log, and the place up to which it is settled, `after` if it ends there.
 
     Args:
         instance: Dagster's.
@@ -195,12 +192,23 @@ def failed_runs(instance: DagsterInstance, after: int | None, now: float) -> tup
         # a run that was deleted since has nothing to show
         if record.run_id in runs and runs[record.run_id].is_failure
     ]
-    return seen, records[-1].storage_id if records else after
+    unsettled = [one.storage_id - 1 for one in records if not _is_settled(one, runs.get(one.run_id), now)]
+    return seen, min(unsettled, default=records[-1].storage_id if records else after)
+
+
+def _is_settled(record: EventLogRecord, run: DagsterRun | None, now: float) -> bool:
+    """Whether the log is final so far: an event may become visible after one that has a later place.
+
+    And Dagster stores a failure before it says of the run that it failed; the process that does so may stand still in
+    between. If it died there, the run fails once more, when it is found dead.
+    """
+    age = now - record.timestamp
+    return age >= (SETTLING_SECONDS if run is None or run.is_finished else RETRY_SECONDS)
 
 
 def _failed(instance: DagsterInstance, run: DagsterRun, place: int, ended: float) -> FailedRun:
     tags = run.tags
-    told, retried = TOLD_TAG in tags, AUTO_RETRY_RUN_ID_TAG in tags
+    told, retried = tags.get(TOLD_TAG, "").endswith(run.run_id), AUTO_RETRY_RUN_ID_TAG in tags
     # what is settled is not asked for its error, which costs a question each
     error, is_transient = ("", False) if told or retried else _error(instance, run)
     will_retry = tags.get(WILL_RETRY_TAG)
@@ -330,14 +338,14 @@ def told_of_failures(
     """
     moment = clock.now()
     after = int(cursor) if cursor and cursor.isdecimal() else None
-    seen, last = failed_runs(instance, after, moment.timestamp())
+    seen, settled = failed_runs(instance, after, moment.timestamp())
     verdicts = [verdict(run, moment.timestamp()) for run in seen]
     telling = [run for run, what in zip(seen, verdicts, strict=True) if what is Verdict.TELL]
     if telling:
         tell(webhook, message(telling, ui))
         for run in telling:
-            instance.add_run_tags(run.run_id, {TOLD_TAG: moment.isoformat(timespec="seconds")})
-    place = next_place(seen, verdicts, last, moment.timestamp())
+            instance.add_run_tags(run.run_id, {TOLD_TAG: f"{moment:%Y-%m-%dT%H:%M:%SZ} {run.run_id}"})
+    place = next_place(seen, verdicts, settled)
     return len(telling), None if place is None else str(place)
 
 

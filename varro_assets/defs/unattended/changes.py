@@ -109,8 +109,9 @@ class Tick:
         cursor = cursor.model_copy(update={"silent": dict(silent.seconds), "looked_at": self._now})
         # what was marked just now has ended before now, else it would seem to end in the future and get no pause
         self._now = clock.now()
-        catalogue = self._sources.catalogue.read()
+        # before the catalogue: a poll that ends in between is seen by what it wrote
         tried = polling.earlier_polls(self._instance, self._now)
+        catalogue = self._sources.catalogue.read()
         runs: list[RunRequest] = []
         if self._settings.varro_poll != polling.OFF:
             again = polling.request_again(tried, known=catalogue is not None, now=self._now)
@@ -129,7 +130,7 @@ class Tick:
             polling=tried.under_way,
             after=cursor.after,
         )
-        self._mend(silent.ended, gathered)
+        self._mend(gathered)
         decision = sweep.decide(gathered.situation, self._now, gathered.workload.of, self._out_of_time)
         runs += [requests.of_table(demand, requests.sweep_of(catalogue)) for demand in decision.demands]
         late = None
@@ -143,14 +144,17 @@ class Tick:
         cursor = self._reload(decision, cursor.model_copy(update={"after": decision.after}), said)
         return self._result(runs, decision, cursor, said)
 
-    def _mend(self, ended: Collection[str], gathered: Gathered) -> None:
+    def _mend(self, gathered: Gathered) -> None:
         """A dead run's keys turned red with it: of a table that is complete all the same they are reported again."""
-        runs = [run for run in map(self._instance.get_run_by_id, ended) if run is not None]
+        # also those of a tick that died after it had marked them
+        runs = dead_runs.to_be_mended(self._instance)
         dead = {run.tags.get(keys.TABLE_TAG) for run in runs}
         dead |= {keys.table(key) for run in runs for key in run.asset_selection or ()}
         for one in gathered.situation.tables:
             if one.table in dead and one.state is State.CURRENT:
                 health.report_again(self._instance, one.table, held_periods(self._sources, one.table))
+        for run in runs:
+            dead_runs.mended(self._instance, run)
 
     def _out_of_time(self) -> bool:
         return time.monotonic() > self._deadline

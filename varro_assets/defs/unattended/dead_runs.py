@@ -42,6 +42,9 @@ GRACE: Mapping[DagsterRunStatus, timedelta] = {
     DagsterRunStatus.NOT_STARTED: timedelta(minutes=10),
 }
 """How long a run may give no sign of life; what is queued waits for the daemon, however long that takes."""
+DEAD_TAG, MENDED = "varro/dead", "mended"
+"""Run tag of what was marked here: the run's own id until what turned red with it is `MENDED`. A retry, which Dagster
+makes with the tags of its parent, has the parent's."""
 LONGEST_LOOK = timedelta(minutes=1)
 """From one look to the next no more than this counts: the machine may have slept, or its clock been set, and the run
 with it. So a run is seen silent three times at least before it is taken for dead."""
@@ -107,8 +110,9 @@ def end_silent_runs(
         if silent < GRACE[run.status].total_seconds():
             seconds[run.run_id] = silent
             continue
-        _end(instance, run, "Nobody executes this run any more: its process is gone.")
-        ended.append(run.run_id)
+        if _is_silent_still(instance, connection, run):
+            _end(instance, run, "Nobody executes this run any more: its process is gone.")
+            ended.append(run.run_id)
     return Silent(seconds, tuple(ended))
 
 
@@ -130,11 +134,38 @@ def _signs(run: DagsterRun) -> list[str]:
     return [run_lock(run.run_id), *([launch_lock(str(table))] if by_command else [])]
 
 
+def _is_silent_still(instance: DagsterInstance, connection: Connection, run: DagsterRun) -> bool:
+    """Whether it has neither shown that it lives nor ended since the runs were read: we may have stood still."""
+    if locks.held(connection, _signs(run)):
+        return False
+    # last: what is marked after its good end stays so, what is marked and lives ends well all the same
+    present = instance.get_run_by_id(run.run_id)
+    return present is not None and present.status is run.status
+
+
 def _end(instance: DagsterInstance, run: DagsterRun, why: str) -> None:
+    # before it ends: whoever ends it may die then
+    instance.add_run_tags(run.run_id, {DEAD_TAG: run.run_id})
     if run.status is DagsterRunStatus.CANCELING:
         instance.report_run_canceled(run, why)
     else:
         instance.report_run_failed(run, why)
+
+
+def to_be_mended(instance: DagsterInstance) -> list[DagsterRun]:
+    """The runs that `end_silent_runs` ended and nobody has called `mended` since."""
+    tagged = {value for _, values in instance.get_run_tags([DEAD_TAG]) for value in values} - {MENDED}
+    if not tagged:
+        return []
+    ended = [DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED]
+    runs = instance.get_runs(RunsFilter(run_ids=sorted(tagged), statuses=ended))
+    # Dagster keeps tags twice, and two that write different ones at once leave only one of them in the run
+    return [run for run in runs if run.tags.get(DEAD_TAG, run.run_id) == run.run_id]
+
+
+def mended(instance: DagsterInstance, run: DagsterRun) -> None:
+    """What turned red with the run is as it should be."""
+    instance.add_run_tags(run.run_id, {DEAD_TAG: MENDED})
 
 
 def end_dead_runs(instance: DagsterInstance, table: str) -> list[str]:

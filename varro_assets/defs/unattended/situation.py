@@ -72,13 +72,16 @@ def gather(
     """
     file = follow.read(settings.follow_file)
     followed = file.resolve(catalogue.entries.keys(), catalogue.tables_by_subject)
+    # before what is held as well as after: what ends in between has stored what is not seen here
+    writing = _busy(instance, connection, followed)
     synced = due.synced(connection)
     states = due.states(followed, catalogue, synced, sources.tables_dir)
     open_tables = [table for table, state in states.items() if state not in {State.CURRENT, State.GONE}]
     updated = {table: catalogue.entries[table].updated for table in open_tables}
     since = {table: synced[table].ended for table in open_tables if table in synced}
     tried = attempts.of_tables(instance, updated, since, now)
-    busy = _busy(instance, connection, followed) | {table for table, one in tried.items() if one.under_way}
+    writing |= _busy(instance, connection, followed)
+    busy = writing | {table for table, one in tried.items() if one.under_way}
     candidates = []
     for table in followed:
         if states[table] is State.CURRENT:

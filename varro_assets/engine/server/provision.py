@@ -16,6 +16,7 @@ import psycopg2
 from psycopg2 import sql
 from psycopg2.errors import DuplicateDatabase, DuplicateObject, InsufficientPrivilege, UniqueViolation
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
 from psycopg2.extensions import encrypt_password
 from pydantic import SecretStr
 
@@ -215,17 +216,33 @@ def _create_database(connection: Connection, name: str, user: str) -> None:
     if len(name.encode()) > _NAME_LIMIT:
         raise _because(refusal, "the name is too long", "Set DAGSTER_DATABASE_URL to an existing database.")
     with connection.cursor() as cursor:
-        cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,))
-        if cursor.fetchone():
+        if not _is_to_be_made(cursor, name):
             return
+        # two that revoke at once fail with "tuple concurrently updated"
+        cursor.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))  # given back with the connection
         try:
-            cursor.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+            cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,))
+            if cursor.fetchone() is None:
+                cursor.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
             cursor.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(name)))
         except InsufficientPrivilege:
             todo = f"Have an administrator run: {create} Or set DAGSTER_DATABASE_URL to an existing database."
             raise _because(refusal, f"{user} may not create databases", todo) from None
         except (DuplicateDatabase, UniqueViolation):
             return  # another process was quicker
+
+
+def _is_to_be_made(cursor: Cursor, name: str) -> bool:
+    """Whether the database is missing, or ours and open to all as `CREATE DATABASE` leaves it.
+
+    The two steps cannot be one transaction, and we may be killed in between. A database about whose rights anybody has
+    said anything is left as it is.
+    """
+    cursor.execute(
+        "SELECT datacl IS NULL AND pg_has_role(datdba, 'USAGE') FROM pg_database WHERE datname = %s", (name,)
+    )
+    found = cursor.fetchone()
+    return found is None or bool(found[0])
 
 
 def _check_dagster(url: URL) -> None:
@@ -256,10 +273,11 @@ def _create_reader(connection: Connection) -> tuple[str, ...]:
         can_login, may_create = cursor.fetchone() or (None, False)
         if can_login is None and may_create:
             try:
-                cursor.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(READER)))
-                _limit_reader(connection)
-                # so that `varro sql` can step down to it: since Postgres 16 making a role does not include being it
-                cursor.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(sql.Identifier(READER)))
+                with connection:  # one transaction: a role that is there is not looked at again
+                    cursor.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(READER)))
+                    _limit_reader(connection)
+                    # so that `varro sql` can step down to it: since Postgres 16 making a role does not include being it
+                    cursor.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(sql.Identifier(READER)))
             except (DuplicateObject, UniqueViolation):
                 pass  # another process was quicker
             except InsufficientPrivilege:

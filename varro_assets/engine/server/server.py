@@ -20,11 +20,11 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NoReturn
 
 import psycopg2
 
@@ -118,7 +118,8 @@ class EmbeddedServer:
                 note_user(self.folder, remove=os.getpid())
                 # safe although an upgrade lets go in between: newcomers wait for change.lock
                 if use.acquire() and not read_record(self.folder).kept:
-                    self._stop_process()
+                    # its last checkpoint may take long: no reason to call what the command did a failure
+                    self._stop_process(insist=False)
         finally:
             use.release()
 
@@ -134,16 +135,21 @@ class EmbeddedServer:
         with self._changing():
             write_record(self.folder, replace(read_record(self.folder), kept=True))
 
-    def revive(self) -> Endpoint | None:
+    def revive(self, wanted: Callable[[], bool]) -> Endpoint | None:
         """Start the server again if all its processes are gone; where it then answers, None if there was no need.
 
         For one who uses it (`running`) and for whom it is to live on. After a crash the port is the old one, unless
         somebody else took it in between.
 
+        Args:
+            wanted: whether the use still lasts, asked when it can no longer be left unseen.
+
         Raises:
             EmbeddedServerError, StorageFull: it does not come up.
         """
         with self._changing():
+            if not wanted():
+                return None
             alive = FileLock(self.folder / "alive.lock")
             try:
                 if not alive.acquire():
@@ -228,7 +234,10 @@ class EmbeddedServer:
                 answer = self._probe()
                 if answer.endpoint:
                     return answer.endpoint
-                self._give_up(answer, deadline)
+                if answer.refused:
+                    self._give_up(answer)
+                if time.monotonic() > deadline:
+                    raise self._slow_error(answer.text)
                 time.sleep(pause)
                 pause = min(2 * pause, 0.5)  # each look at a server in recovery is a line in its log
             if postmaster.pid_of(self.data) and (endpoint := self._probe().endpoint):
@@ -267,24 +276,33 @@ class EmbeddedServer:
         raise self._start_error("it ended at once", began)
 
     def _await(self, process: subprocess.Popen[bytes], began: int, deadline: float) -> Endpoint | None:
-        """The endpoint once it answers; None when the process ended instead."""
+        """The endpoint once it answers; None when the process ended instead.
+
+        One that merely takes long is left to go on, for whoever comes next: its recovery would begin anew each time.
+        """
         try:
             while process.poll() is None:
                 # its own word first, because a look that comes too early leaves a line in the log
-                answer = self._probe() if postmaster.says_ready(self.data, process.pid) else _Answer("not ready")
+                ready = postmaster.says_ready(self.data, process.pid)
+                answer = self._probe() if ready else _Answer("not ready")
                 if answer.endpoint:
                     return answer.endpoint
-                self._give_up(answer, deadline, began)
+                over = time.monotonic() > deadline
+                if over and not ready:
+                    break
+                if over or answer.refused:
+                    self._give_up(answer, began)
                 time.sleep(_POLL_SECONDS)
         except BaseException:
             if process.poll() is None:
                 process.terminate()  # nobody would know about it
             raise
+        if process.poll() is None:
+            raise self._slow_error("not ready", began)
         return None
 
-    def _give_up(self, answer: _Answer, deadline: float, began: int = 0) -> None:
-        if answer.refused or time.monotonic() > deadline:
-            raise self._start_error(f"its processes are there, but: {answer.text}", began)
+    def _give_up(self, answer: _Answer, began: int = 0) -> NoReturn:
+        raise self._start_error(f"its processes are there, but: {answer.text}", began)
 
     def _initialise(self, account: postmaster.Account, alive: FileLock) -> None:
         if self.data.exists() and any(self.data.iterdir()):
@@ -298,7 +316,8 @@ class EmbeddedServer:
         sync = self._settings.get("fsync") != "off"
         postmaster.initialise(self.data, account, password, alive.fileno(), sync=sync)
 
-    def _stop_process(self) -> bool:
+    def _stop_process(self, *, insist: bool = True) -> bool:
+        """Stop it and wait; without ``insist``, one that has heard us and still goes on is left to end by itself."""
         alive = FileLock(self.folder / "alive.lock")
         deadline = time.monotonic() + STOP_LIMIT_SECONDS
         asked = False
@@ -307,6 +326,8 @@ class EmbeddedServer:
                 # asked again and again only until the message got through: a second one changes nothing
                 asked = asked or postmaster.ask_to_stop(self.data)
                 if time.monotonic() > deadline:
+                    if asked and not insist:
+                        return True
                     raise self._stop_error(asked=asked)
                 if not asked:
                     time.sleep(_POLL_SECONDS)
@@ -353,6 +374,15 @@ class EmbeddedServer:
     def _start_error(self, got: str, since: int) -> Exception:
         lines = postmaster.log_tail(self.log, since)
         return postmaster.start_error("start the embedded Postgres", self.data, f"{got}; the log ends with\n{lines}")
+
+    def _slow_error(self, answer: str, since: int = 0) -> EmbeddedServerError:
+        lines = postmaster.log_tail(self.log, since)
+        return EmbeddedServerError(
+            "start the embedded Postgres",
+            on=str(self.data),
+            got=f"its processes are there, but for {START_LIMIT_SECONDS:.0f} s: {answer}; the log ends with\n{lines}",
+            todo="It may be recovering from a crash, which goes on by itself: run again in some minutes.",
+        )
 
     def _stop_error(self, *, asked: bool) -> EmbeddedServerError:
         got = "it did not end in time" if asked else "its process cannot be seen from here (another container?)"

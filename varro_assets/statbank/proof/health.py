@@ -6,11 +6,12 @@ elsewhere (`defs.health`), since this package knows no dagster.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Set
+import contextlib
+from collections.abc import Collection, Generator, Iterator, Mapping, Set
 from dataclasses import dataclass
 from enum import StrEnum
 
-from varro_assets.engine import postgres
+from varro_assets.engine import locks, postgres
 from varro_assets.engine.partitions import PartitionInfo, PartitionStore
 from varro_assets.engine.period_table import Loaded, PeriodTables
 from varro_assets.engine.postgres import Connection
@@ -77,8 +78,35 @@ class _Files:
         return set(self.state.info.tids) if self.state else set()
 
 
-def table_findings(sources: Sources, table: str, connection: Connection, *, deep: bool = False) -> Iterator[Finding]:
-    """Examine one table.
+def settled_findings(
+    sources: Sources, table: str, connection: Connection, *, deep: bool = False, wait: float
+) -> list[Finding]:
+    """Examine one table that others may write: what is not there under its lock is none.
+
+    Between the steps of a sync files, warehouse and records do differ, and they are read one after another. Where
+    nothing looks amiss the lock is not taken.
+
+    Args:
+        sources: folders.
+        table: id.
+        connection: to the warehouse; idle.
+        deep: as `table_findings`.
+        wait: seconds to wait for a writer of the table.
+
+    Raises:
+        TableBusy: something looked amiss, and the table was being written all that time.
+    """
+    with contextlib.closing(table_findings(sources, table, connection, deep=deep)) as found:
+        if next(found, None) is None:
+            return []
+    with locks.short_lock(connection, table, wait=wait):
+        return list(table_findings(sources, table, connection, deep=deep))
+
+
+def table_findings(
+    sources: Sources, table: str, connection: Connection, *, deep: bool = False
+) -> Generator[Finding, None, None]:
+    """Examine one table, which nobody writes meanwhile.
 
     Args:
         sources: folders.
@@ -190,9 +218,10 @@ def _warehouse_findings(
         yield Finding(table, f"fact has {counted} rows where {stated} were loaded", Remedy.REBUILD)
     with postgres.transaction(tables.connection, "read the last sync of", on=table) as cursor:
         cursor.execute(_RECORDED, {"table": table, "oid": oid, "updated": updated})
-        if cursor.fetchone() is None:
-            what = f"no complete sync of the publication of {updated} is recorded, though the files are complete"
-            yield Finding(table, what, Remedy.REBUILD)
+        is_recorded = cursor.fetchone() is not None
+    if not is_recorded:
+        what = f"no complete sync of the publication of {updated} is recorded, though the files are complete"
+        yield Finding(table, what, Remedy.REBUILD)
 
 
 def _loaded(table: str, tables: PeriodTables) -> dict[str, Loaded]:

@@ -58,7 +58,7 @@ class TableState:
     Attributes:
         sources: folders and catalogue.
         connection: to the warehouse.
-        info: the publisher's last known description.
+        info: the publisher's description by which it is judged.
         held: readable period files.
         broken: periods whose file cannot be read -> why.
     """
@@ -97,15 +97,24 @@ class TableState:
         return sum(self.loaded.values()) <= SMALL_ROWS
 
 
-def state(sources: Sources, connection: Connection, table: str) -> TableState:
+def state(sources: Sources, connection: Connection, table: str, synced: TableInfo | None = None) -> TableState:
     """Look at a table.
+
+    Args:
+        sources: folders and catalogue.
+        connection: to the warehouse.
+        table: id.
+        synced: the description that it was synced by just now; judged by this, or by that of a newer complete sync, and
+            not by what a poll has brought since. None: judged by the last known description.
 
     Raises:
         DamagedPartition: nobody ever described it, so it was never synced.
     """
     store = sources.store(table)
     known = manifest.read_usable(store.folder)
-    info = sources.catalogue.tableinfo(table) or (known.info if known else None)
+    if synced is not None and known is not None and known.info.updated > synced.updated:
+        synced = known.info
+    info = synced or sources.catalogue.tableinfo(table) or (known.info if known else None)
     if info is None:
         raise DamagedPartition("check table", on=table, got="it was never synced", todo=f"varro sync {table}")
     broken: dict[str, str] = {}

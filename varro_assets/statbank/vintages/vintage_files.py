@@ -38,7 +38,7 @@ def write(out: Path, table: str, vintage: Sequence[Held]) -> int:
         Rows written.
 
     Raises:
-        UnknownVintage: the ledger is damaged; or the periods have different columns, and one file was asked for.
+        UnknownVintage: of a period (`Held.table`); or they have different columns, and one file was asked for.
         StorageFull: the disk is full.
         FileExistsError: there is something of that name.
     """

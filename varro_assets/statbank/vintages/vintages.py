@@ -5,25 +5,29 @@ all the way. Every content is proved by its hash before it is handed out.
 
 A period that came in later is absent; one that was taken out or is no longer published is there; one that has got other
 columns since comes in those it had.
+
+No lock is taken, and a sync may be under way. It notes before it replaces, so the files are looked at before the
+ledger: what was replaced meanwhile then has its entry. A refusal is believed only of a table that stood still.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 
-from varro_assets.engine import content, periods
+from varro_assets.engine import clock, content, periods
 from varro_assets.engine.partitions import PartitionStore
 from varro_assets.engine.revisions import differences, ledger_files
-from varro_assets.engine.revisions.ledger import Ledger, lost_before
+from varro_assets.engine.revisions.ledger import Ledger, Register, lost_before
 from varro_assets.engine.revisions.ledger_files import Entry, State
 from varro_assets.errors import DamagedPartition, UnknownVintage
 
 _DAMAGED = "The ledger in data/dst/revisions/{table} is damaged; bring it back from a backup."
 _PRESENT = "Not even the present state is whole: varro doctor --deep says what mends it."
+_REPLACED = "The table is being synced: ask again when that has ended."
 _EVER = datetime.min.replace(tzinfo=UTC)
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
@@ -42,20 +46,32 @@ class Held:
     period: str
     state: State
     back: tuple[Entry, ...]
-    _store: PartitionStore
-    _ledger: Ledger
+    _look: _Look = field(repr=False, compare=False)
 
     def table(self) -> pa.Table:
         """The rows: codes as dictionaries of strings, then the value; in canonical order.
 
         Raises:
-            UnknownVintage: a file on the way back is damaged, or does not lead to the content that was held.
+            UnknownVintage: a file on the way back is damaged, or does not lead to the content that was held; or the
+                period's file was replaced since it was looked at, and what it held is not kept.
         """
+        try:
+            return self._rebuilt()
+        except UnknownVintage as error:
+            later = _looked(self._look.store, self._look.ledger, self.period)
+            if later.files.get(self.period) == self._look.files.get(self.period):
+                raise
+            for _, what in _stretches(later, self.period):
+                if isinstance(what, Held) and what.state == self.state:
+                    return what.table()
+            raise self._unknown("its file was replaced before it was read", _REPLACED) from error
+
+    def _rebuilt(self) -> pa.Table:
         rows = None if self.back and self.back[0].whole else self._present()
         try:
             for entry in self.back:
                 if not entry.unchanged:
-                    cells = ledger_files.cells(self._ledger.path(entry.period, entry.detected_at))
+                    cells = ledger_files.cells(self._look.ledger.path(entry.period, entry.detected_at))
                     rows = differences.backwards(None if entry.whole else rows, cells, entry.value)
             if rows is not None and content.of_table(rows, self.period) == self.state.content_hash:
                 return rows
@@ -67,12 +83,12 @@ class Held:
 
     def _present(self) -> pa.Table:
         try:
-            return differences.contents(self._store.path(self.period))
+            return differences.contents(self._look.store.path(self.period))
         except DamagedPartition as error:
             raise self._unknown(error.problem, _PRESENT) from error
 
     def _unknown(self, why: str, todo: str) -> UnknownVintage:
-        table = self._ledger.dataset
+        table = self._look.ledger.dataset
         return _refusal(table, self.period, why, todo.format(table=table))
 
 
@@ -82,11 +98,38 @@ class _Gap:
 
     Attributes:
         why: in words.
-        damaged: an entry of the ledger cannot be read; it may still be brought back.
+        todo: what may make it known, if anything.
     """
 
     why: str
-    damaged: bool = False
+    todo: str = ""
+
+
+_LOST = _Gap("entries of the ledger were lost")
+_OUTSIDE = _Gap("its file was lost, or replaced from outside")
+_UNDONE = _Gap(
+    "a change of it was noted that its file does not hold",
+    "A sync is under way or died, or the file was put back from outside: ask again after the next varro sync {table}.",
+)
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What there was of a table.
+
+    Attributes:
+        at: when its files were looked at.
+        files: period -> what its file states; none for a period that has no file.
+        register: of its ledger, looked at after the files.
+        stamps: when entries were made.
+    """
+
+    store: PartitionStore = field(compare=False)
+    ledger: Ledger = field(compare=False)
+    at: datetime = field(compare=False)
+    files: dict[str, State | _Gap]
+    register: Register
+    stamps: dict[str, list[datetime]]
 
 
 _Stretch = tuple[datetime, Held | _Gap | None]
@@ -115,22 +158,36 @@ def held_at(store: PartitionStore, ledger: Ledger, moment: datetime) -> list[Hel
     Raises:
         UnknownVintage: as `as_of`.
     """
+    look = _looked(store, ledger)
+    while True:
+        try:
+            return _held_at(look, moment)
+        except UnknownVintage:
+            before, look = look, _looked(store, ledger)
+            if look == before:
+                raise
+
+
+def known_since(store: PartitionStore, ledger: Ledger) -> datetime | None:
+    """From when on every state of the table can be rebuilt; None if from ever, the end of time if not even the last."""
+    return _known_since(*_history(_looked(store, ledger)))
+
+
+def _held_at(look: _Look, moment: datetime) -> list[Held]:
     found = []
-    history, lost = _history(store, ledger)
+    history, lost = _history(look)
     if lost is not None and moment < lost:
-        raise _unknown(store.dataset, "", _Gap("entries of the ledger were lost"), known_since(store, ledger))
+        raise _unknown(look.store.dataset, "", _LOST, _known_since(history, lost))
     for period, stretches in history.items():
         held = [what for start, what in stretches if start <= moment][-1]
         if isinstance(held, _Gap):
-            raise _unknown(store.dataset, period, held, known_since(store, ledger))
+            raise _unknown(look.store.dataset, period, held, _known_since(history, lost))
         if held is not None:
             found.append(held)
     return found
 
 
-def known_since(store: PartitionStore, ledger: Ledger) -> datetime | None:
-    """From when on every state of the table can be rebuilt; None if from ever, the end of time if not even the last."""
-    history, lost = _history(store, ledger)
+def _known_since(history: Mapping[str, Sequence[_Stretch]], lost: datetime | None) -> datetime | None:
     earliest = lost or _EVER
     for stretches in history.values():
         starts = [*(start for start, _ in stretches), _NEVER]
@@ -140,51 +197,60 @@ def known_since(store: PartitionStore, ledger: Ledger) -> datetime | None:
     return None if earliest == _EVER else earliest
 
 
-def _history(store: PartitionStore, ledger: Ledger) -> tuple[dict[str, list[_Stretch]], datetime | None]:
+def _looked(store: PartitionStore, ledger: Ledger, *only: str) -> _Look:
+    """Look at a table, or at some of its periods."""
+    at = clock.now()
+    files = {code: state for code in only or store.periods() if (state := _present(store, code)) is not None}
+    stated, stamps = ledger.register, ledger.stamps()
+    # a sync may have taken back what a dead one noted
+    register = replace(stated, entries=min(stated.entries, ledger.register.entries))
+    return _Look(store, ledger, at, files, register, stamps)
+
+
+def _present(store: PartitionStore, period: str) -> State | _Gap | None:
+    try:
+        return State.of(store.info(period)) if store.path(period).exists() else None
+    except DamagedPartition as error:
+        return _Gap(error.problem)
+
+
+def _history(look: _Look) -> tuple[dict[str, list[_Stretch]], datetime | None]:
     """What was held when, and the moment before which entries of the ledger were lost.
 
     Every period ever held, oldest first -> its stretches, oldest first; the first began with time.
     """
-    stated, stamps = ledger.register, ledger.stamps()
-    codes = periods.in_order([*store.periods(), *stamps])
-    history = {code: _stretches(store, ledger, code, stated.since, bool(stamps.get(code))) for code in codes}
-    present = [what for stretches in history.values() for _, what in stretches[-1:]]
-    since = [what.state.since for what in present if isinstance(what, Held)]
-    # a sync may be under way: it notes before it replaces
-    now = replace(stated, noted=stated.noted and ledger.register.noted)
-    return history, lost_before(now, sum(map(len, stamps.values())), since)
+    history = {code: _stretches(look, code) for code in periods.in_order([*look.files, *look.stamps])}
+    since = [state.since for state in look.files.values() if isinstance(state, State)]
+    return history, lost_before(look.register, sum(map(len, look.stamps.values())), since)
 
 
-def _stretches(
-    store: PartitionStore, ledger: Ledger, period: str, begun: datetime | None, noted: bool
-) -> list[_Stretch]:
-    now, damage = _EVER, None
-    try:
-        entries = ledger.entries(period) if noted else []
-    except DamagedPartition:
-        entries, now, damage = _behind_damage(ledger, period)
-    try:
-        present = State.of(store.info(period)) if store.path(period).exists() else None
-    except DamagedPartition as error:
-        return [(_EVER, _Gap(error.problem))]
+def _stretches(look: _Look, period: str) -> list[_Stretch]:
+    present = look.files.get(period)
+    if isinstance(present, _Gap):
+        return [(_EVER, present)]
+    entries, now, damage = _readable(look, period)
     reached = _reached(entries, present)
 
     def held(place: int, state: State | None) -> Held | _Gap | None:
         back = reached[place]
         if state is None:
             return None
-        return _Gap("what was changed since is not kept") if back is None else Held(period, state, back, store, ledger)
+        return _Gap("what was changed since is not kept") if back is None else Held(period, state, back, look)
 
     line: list[_Stretch] = [(_EVER, damage)] if damage else []
     last = None
     for place, before in enumerate([*(entry.before for entry in entries), present]):
-        if place:
-            if (last and last.content_hash) != (before and before.content_hash) and not (last is None and before):
-                line[-1] = (now, _Gap("its file was lost, or replaced from outside"))
-        elif not damage:
-            line.append((now, _before(entries, before, begun)))
-        if before is not None and (last is None or last.content_hash != before.content_hash):
-            line.append((max(before.since, now), held(place, before)))
+        if not place and not damage:
+            line.append((now, _before(entries, before, look.register.since)))
+        if not place or (last and last.content_hash) != (before and before.content_hash):
+            # what is older than the entry before it was put back, nobody knows when; times of files are whole seconds
+            older = before is not None and place > 0 and before.since < now.replace(microsecond=0)
+            if place and (last is not None or older):
+                undone = place == len(entries) and before == entries[-1].before
+                line[-1] = (now, _UNDONE if undone else _OUTSIDE)
+            if before is not None:
+                seen = entries[place].detected_at if place < len(entries) else look.at
+                line.append((max(seen if older else before.since, now), held(place, before)))
         if place < len(entries):
             now, last = entries[place].detected_at, entries[place].after
             line.append((now, held(place + 1, last)))
@@ -206,7 +272,9 @@ def _reached(entries: Sequence[Entry], present: State | None) -> list[tuple[Entr
     for entry in reversed(entries):
         later = reached[-1]
         back: tuple[Entry, ...] | None = None
-        if entry.before is not None and entry.whole and entry.value:
+        if entry.before is not None and entry.before == present:
+            back = ()  # noted and not done, or put back
+        elif entry.before is not None and entry.whole and entry.value:
             back = (entry,)
         elif entry.before and entry.after and following and entry.after.content_hash == following.content_hash:
             back = None if later is None or not (entry.unchanged or entry.value) else (*later, entry)
@@ -215,19 +283,19 @@ def _reached(entries: Sequence[Entry], present: State | None) -> list[tuple[Entr
     return reached[::-1]
 
 
-def _behind_damage(ledger: Ledger, period: str) -> tuple[list[Entry], datetime, _Gap | None]:
+def _readable(look: _Look, period: str) -> tuple[list[Entry], datetime, _Gap | None]:
     """The entries since the last that cannot be read, when that was made, and what is not known before."""
     entries: list[Entry] = []
-    for stamp in reversed(ledger.stamps().get(period, [])):
+    for stamp in reversed(look.stamps.get(period, [])):
         try:
-            entries.append(ledger.entry(period, stamp))
+            entries.append(look.ledger.entry(period, stamp))
         except DamagedPartition as error:
-            return entries[::-1], stamp, _Gap(error.problem, damaged=True)
+            return entries[::-1], stamp, _Gap(error.problem, _DAMAGED)
     return entries[::-1], _EVER, None
 
 
 def _unknown(table: str, period: str, gap: _Gap, since: datetime | None) -> UnknownVintage:
-    todo = [_DAMAGED.format(table=table)] if gap.damaged or since is None else []
+    todo = [gap.todo.format(table=table)] if gap.todo else []
     if since == _NEVER:
         todo = todo or [f"Not even the present state is whole: varro sync {table}"]
     elif since is not None:
