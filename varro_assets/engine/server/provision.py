@@ -233,13 +233,13 @@ def _create_database(connection: Connection, name: str, user: str) -> None:
 
 
 def _is_to_be_made(cursor: Cursor, name: str) -> bool:
-    """Whether the database is missing, or ours and open to all as `CREATE DATABASE` leaves it.
+    """Whether the database is missing, or of our making and open to all as `CREATE DATABASE` leaves it.
 
     The two steps cannot be one transaction, and we may be killed in between. A database about whose rights anybody has
     said anything is left as it is.
     """
     cursor.execute(
-        "SELECT datacl IS NULL AND pg_has_role(datdba, 'USAGE') FROM pg_database WHERE datname = %s", (name,)
+        "SELECT datacl IS NULL AND pg_get_userbyid(datdba) = current_user FROM pg_database WHERE datname = %s", (name,)
     )
     found = cursor.fetchone()
     return found is None or bool(found[0])
