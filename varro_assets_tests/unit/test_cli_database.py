@@ -37,6 +37,8 @@ sys.exit(7)
 COMMAND = """
 import os, signal, sys
 from varro_assets.cli import database
+# a test run in the background ignores Ctrl-C, and what it starts does too
+signal.signal(signal.SIGINT, signal.default_int_handler)
 code = database._in_front([sys.executable, "-c", sys.argv[1]], os.environ)
 print("ours again:", signal.getsignal(signal.SIGINT) is signal.default_int_handler, flush=True)
 sys.exit(code)

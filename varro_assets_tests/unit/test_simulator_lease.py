@@ -23,9 +23,11 @@ from varro_assets.simulator import Universe
 HOPELESS = 240
 """Seconds; ends only what would never end: a busy machine may hold anybody up for long."""
 OWNER = """
-import subprocess, sys
+import signal, subprocess, sys
 from pathlib import Path
 from varro_assets.cli import simulator_lease
+# a test run in the background ignores Ctrl-C, and what it starts does too
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with simulator_lease.running(Path(sys.argv[1]), print) as url:
     # what a command starts does not keep the locks, however it ends itself
     subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdout=subprocess.DEVNULL)
