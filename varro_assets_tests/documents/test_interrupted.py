@@ -84,7 +84,8 @@ KINDS = [
 ]
 
 
-@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 9))])
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(1, 9))
 def test_any_history_ends_like_a_new_home_with_the_notes(
     few: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:

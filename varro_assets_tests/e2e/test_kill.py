@@ -167,7 +167,8 @@ def test_twenty_killed_syncs_heal_by_running_again(world: World, victim: Victim)
     _kill_and_heal(world, victim, kills=20, seed=random.SystemRandom().randrange(10**6))
 
 
-@pytest.mark.parametrize("kills", [4, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kills", [4, 20])
 def test_a_first_load_killed_again_and_again_arrives(world: World, victim: Victim, kills: int) -> None:
     """Without anybody healing it in between; the publisher publishes meanwhile."""
     seed = random.SystemRandom().randrange(10**6)

@@ -14,6 +14,8 @@ from varro_assets.context.maps.geo import build
 from varro_assets.context.maps.geo_layers import layer
 from varro_assets.simulator import boundaries
 
+pytestmark = pytest.mark.slow  # the drawing library alone takes seconds to load
+
 SCRIPT = Path(__file__).parents[2] / "docs" / "make_choropleth.py"
 PNG = b"\x89PNG\r\n"
 

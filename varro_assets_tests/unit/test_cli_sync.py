@@ -135,6 +135,7 @@ def test_nothing_followed_is_said_without_a_network(varro: Varro, monkeypatch: p
     assert "No table is followed." in varro.good("sync").words
 
 
+@pytest.mark.slow
 def test_a_table_that_fails_stops_no_other(varro: Varro) -> None:
     varro.follow("KORD1", "IDRTIL01", "HISB7")
     varro.simulator.fault("garbage", table="IDRTIL01", path="data", count=None)
@@ -169,6 +170,7 @@ def test_full_fetches_everything_again(varro: Varro) -> None:
     assert "5 unchanged" in said.words
 
 
+@pytest.mark.slow
 def test_since_fetches_from_there_on(varro: Varro) -> None:
     varro.follow("HISB7")
     varro.good("sync")
@@ -340,7 +342,8 @@ def test_the_doctor_tells_of_a_table_that_is_due(varro: Varro) -> None:
     assert "failed" not in varro.good("show", "KORD1").words
 
 
-@pytest.mark.parametrize("first", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["first load", "later"])
+@pytest.mark.slow
+@pytest.mark.parametrize("first", [True, False], ids=["first load", "later"])
 def test_the_doctor_and_show_tell_of_a_table_that_goes_on_failing(varro: Varro, first: bool) -> None:
     if not first:
         varro.good("sync")
