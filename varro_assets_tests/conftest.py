@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import hypothesis
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck
 from pydantic import SecretStr
 
+from varro_assets.engine import clock
 from varro_assets.engine.partitions import PartitionInfo
 from varro_assets.engine.planning import Plan
 from varro_assets.settings import Settings
@@ -37,6 +39,18 @@ _OURS = ("VARRO_HOME", "DATA_DIR", "CONTEXT_DIR", "DAGSTER_HOME", "DATABASE_URL"
 def _no_settings_of_the_developer(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [*_OURS, *(name for name in os.environ if name.startswith("DST_API_"))]:
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def ticking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that goes on by a second whenever it is looked at."""
+    start, seen = datetime(2026, 1, 1, tzinfo=UTC), [0]
+
+    def now() -> datetime:
+        seen[0] += 1
+        return start + timedelta(seconds=seen[0])
+
+    monkeypatch.setattr(clock, "now", now)
 
 
 @pytest.fixture(scope="session")

@@ -67,6 +67,10 @@ class PartitionEvents(Observer):
         watcher: also told of everything.
         info: the description known beforehand, if any; a plan brings a fresher one.
         report: of the sync; knows how much was revised.
+
+    Attributes:
+        went_by: the description the last plan went by, which is of the publication that is stored in the end; a poll
+            may have replaced it in the cache by then. None where nothing was planned.
     """
 
     def __init__(
@@ -80,6 +84,7 @@ class PartitionEvents(Observer):
     ) -> None:
         self._revisions: Mapping[str, Difference] = report.revisions if report else {}
         self._context, self._table, self._watcher, self._info = context, table, watcher, info
+        self.went_by: TableInfo | None = None
         self._assets = assets
         self.range = (
             set(context.partition_keys) if context.has_partition_key_range or context.has_partition_key else set()
@@ -95,7 +100,7 @@ class PartitionEvents(Observer):
 
     def planned(self, plan: Plan, info: TableInfo) -> None:
         """Register what is new, so that its progress shows."""
-        self._info = info
+        self._info = self.went_by = info
         added = register_periods(self._context.instance, self._table, [*info.tids, *plan.vanished])
         reasons = ", ".join(f"{count} {reason}" for reason, count in plan.count().items()) or "nothing"
         self._context.log.info(

@@ -35,7 +35,7 @@ from varro_assets.defs.unattended.dead_runs import alive
 from varro_assets.defs.watcher import Watcher
 from varro_assets.engine import periods as period_codes
 from varro_assets.engine.periods import Frequency
-from varro_assets.engine.planning import Plan, Scope
+from varro_assets.engine.planning import Scope
 from varro_assets.engine.revisions import differences
 from varro_assets.errors import InvalidPeriod
 from varro_assets.follow import TableOptions
@@ -146,7 +146,9 @@ def _sync(
             return
         report = SyncReport(table)
         watcher.began(report)
-        events = _Events(context, table, _written(context, table), watcher, sources.catalogue.tableinfo(table), report)
+        events = PartitionEvents(
+            context, table, _written(context, table), watcher, sources.catalogue.tableinfo(table), report
+        )
         try:
             _bring_in(context, config, sources, events, report, options)
             events.finished(report)
@@ -168,17 +170,6 @@ def _sync(
             yield from checks.after_sync(
                 sources, context.instance, report, info, touched, chosen, wait=config.wait_seconds
             )
-
-
-class _Events(PartitionEvents):
-    """Of a sync; also know the description it went by, which a poll may have replaced in the cache by its end."""
-
-    went_by: TableInfo | None = None
-
-    def planned(self, plan: Plan, info: TableInfo) -> None:
-        """The last plan is of the publication that is stored in the end."""
-        self.went_by = info
-        super().planned(plan, info)
 
 
 def _stated(sources: Sources, table: str) -> TableInfo | None:

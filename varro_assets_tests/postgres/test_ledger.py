@@ -30,23 +30,11 @@ from varro_assets_tests.conftest import Recorder
 from varro_assets_tests.oracle import World
 from varro_assets_tests.postgres.test_sync_recovery import Crash, _after, _before, _promoting
 
-pytestmark = pytest.mark.slow  # many syncs each
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ticking")]  # many syncs each
 
 FULL = Scope(full=True)
 Rows = dict[str, tuple[list[str], Counter[tuple[Any, ...]]]]
 """Period -> names of its columns and its rows."""
-
-
-@pytest.fixture(autouse=True)
-def _ticking(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A clock that moves a second whenever it is looked at."""
-    start, seen = datetime(2026, 1, 1, tzinfo=UTC), [0]
-
-    def now() -> datetime:
-        seen[0] += 1
-        return start + timedelta(seconds=seen[0])
-
-    monkeypatch.setattr(clock, "now", now)
 
 
 @dataclass

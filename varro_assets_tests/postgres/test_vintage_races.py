@@ -15,12 +15,10 @@ from varro_assets.engine.revisions.ledger import Change, Ledger, Register
 from varro_assets.errors import UnknownVintage
 from varro_assets.statbank.vintages import vintages
 from varro_assets_tests.oracle import World
-from varro_assets_tests.postgres.test_ledger import History, _ticking, rows_of
+from varro_assets_tests.postgres.test_ledger import History, rows_of
 from varro_assets_tests.postgres.test_sync_recovery import Crash, _before
 
-__all__ = ["_ticking"]  # for every test here as well
-
-pytestmark = pytest.mark.slow  # many syncs each
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ticking")]  # many syncs each
 
 TABLE = "KORD1"
 EVER_AFTER = timedelta(days=365)

@@ -198,18 +198,6 @@ def test_the_catalogue_is_written_last_and_whole(
 # -- two polls at once -------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def ticking(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A clock that goes on by a second whenever it is looked at."""
-    start, seen = datetime(2026, 1, 1, tzinfo=UTC), [0]
-
-    def now() -> datetime:
-        seen[0] += 1
-        return start + timedelta(seconds=seen[0])
-
-    monkeypatch.setattr(clock, "now", now)
-
-
 def once(monkeypatch: pytest.MonkeyPatch, client: StatBank, asks: str, act: Callable[[], Any]) -> None:
     """Have ``act`` happen when the client was answered for the first time."""
     real, done = getattr(client, asks), []

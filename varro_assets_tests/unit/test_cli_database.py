@@ -19,9 +19,8 @@ import pytest
 from sqlalchemy import make_url
 
 from varro_assets.cli import database
+from varro_assets_tests.postgres_fixture import PATIENCE
 
-HOPELESS = 240
-"""Seconds; ends only what would never end: a busy machine may hold anybody up for long."""
 # stands for psql: an interrupt ends what it does, not itself
 CHILD = """
 import signal, sys
@@ -59,7 +58,7 @@ def test_an_interrupt_is_the_programs_and_the_exit_code_ours() -> None:
     os.killpg(process.pid, signal.SIGINT)  # as the terminal does: to everybody who is in front
 
     assert process.stdout.readline() == "cancelled\n"
-    out, _ = process.communicate("still here\n", timeout=HOPELESS)
+    out, _ = process.communicate("still here\n", timeout=PATIENCE)
     assert out == "read still here\nours again: True\n"
     assert process.returncode == 7
 
@@ -124,15 +123,15 @@ def test_ctrl_c_in_psql_cancels_the_query_and_the_session_goes_on(tmp_path: Path
         os.write(ours, b"select 'still' || 'here';\n")
         _until(lambda: shown(b"stillhere"), said)
         os.write(ours, b"\\q\n")
-        assert process.wait(HOPELESS) == 0
+        assert process.wait(PATIENCE) == 0
     finally:
         process.kill()
-        process.wait(HOPELESS)
+        process.wait(PATIENCE)
         os.close(ours)
 
 
 def _until(reached: Callable[[], bool], said: bytearray) -> None:
-    deadline = time.monotonic() + HOPELESS
+    deadline = time.monotonic() + PATIENCE
     while not reached():
         assert time.monotonic() < deadline, said.decode(errors="replace")
 

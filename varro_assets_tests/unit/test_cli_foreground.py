@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from varro_assets_tests.postgres_fixture import PATIENCE
 from varro_assets_tests.unit.conftest import Varro
 
 # a service that starts another process, which does not listen to anybody, and ends in order when interrupted
@@ -51,13 +52,9 @@ sys.exit(foreground.Service(command, environment, Path.cwd()).run(lambda code: c
 """
 
 
-HOPELESS = 240
-"""Seconds; ends only what would never end: a busy machine may hold anybody up for long."""
-
-
 def _ended(*processes: psutil.Process) -> bool:
     """Whether they all end: one that was killed is there for a moment more, and as a zombie until somebody looks."""
-    deadline = time.monotonic() + HOPELESS
+    deadline = time.monotonic() + PATIENCE
     while living := [process for process in processes if not _is_over(process)]:
         if time.monotonic() > deadline:
             return False
@@ -95,7 +92,7 @@ def test_the_service_and_what_it_started_end(
 
     process.send_signal(sent)
 
-    out, _ = process.communicate(timeout=HOPELESS)
+    out, _ = process.communicate(timeout=PATIENCE)
     assert out == "interrupted\n"
     assert process.returncode == 7
     assert _ended(child)
@@ -103,13 +100,13 @@ def test_the_service_and_what_it_started_end(
 
 def test_a_service_that_ends_by_itself_gives_its_code(tmp_path: Path) -> None:
     code = "import sys; sys.exit(3)"
-    done = subprocess.run([sys.executable, "-c", OUTER, code], cwd=tmp_path, timeout=HOPELESS, check=False)
+    done = subprocess.run([sys.executable, "-c", OUTER, code], cwd=tmp_path, timeout=PATIENCE, check=False)
     assert done.returncode == 3
 
 
 def test_a_service_that_is_killed_gives_the_shells_code(tmp_path: Path) -> None:
     code = "import os; os.kill(os.getpid(), 9)"
-    done = subprocess.run([sys.executable, "-c", OUTER, code], cwd=tmp_path, timeout=HOPELESS, check=False)
+    done = subprocess.run([sys.executable, "-c", OUTER, code], cwd=tmp_path, timeout=PATIENCE, check=False)
     assert done.returncode == 128 + signal.SIGKILL
 
 
@@ -120,7 +117,7 @@ def test_a_service_that_is_to_begin_again_does(tmp_path: Path) -> None:
         "ends.write_text(ends.read_text() + sys.argv[1] if ends.exists() else '.')\n"
         "sys.exit(3 if len(ends.read_text()) < 3 else 4)\n"
     )
-    done = subprocess.run([sys.executable, "-c", TETHERED, "."], cwd=tmp_path, timeout=HOPELESS, check=False)
+    done = subprocess.run([sys.executable, "-c", TETHERED, "."], cwd=tmp_path, timeout=PATIENCE, check=False)
     assert done.returncode == 4
     assert (tmp_path / "ends").read_text() == "..."
 
@@ -137,7 +134,7 @@ def test_killed_we_take_the_service_and_what_it_started_with_us(tmp_path: Path) 
 
     process.kill()
 
-    process.communicate(timeout=HOPELESS)
+    process.communicate(timeout=PATIENCE)
     assert _ended(child, service)
 
 
@@ -153,7 +150,7 @@ def test_another_thread_may_end_the_service(tmp_path: Path) -> None:
     outer = OUTER.replace("sys.exit(", "service = (").replace(".run())", ")") + ends
     assert outer != OUTER + ends
     code = "import time; open('begun', 'w'); time.sleep(300)"
-    done = subprocess.run([sys.executable, "-c", outer, code], cwd=tmp_path, timeout=HOPELESS, check=False)
+    done = subprocess.run([sys.executable, "-c", outer, code], cwd=tmp_path, timeout=PATIENCE, check=False)
     assert done.returncode == 75
 
 
@@ -214,5 +211,5 @@ def _told(how: str, folder: Path) -> str:
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     (folder / "begun").unlink()
-    out, _ = process.communicate(timeout=HOPELESS)
+    out, _ = process.communicate(timeout=PATIENCE)
     return out

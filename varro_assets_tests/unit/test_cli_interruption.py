@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from varro_assets.engine.server.server import EmbeddedServer
+from varro_assets_tests.postgres_fixture import PATIENCE
 
-HOPELESS = 240
 SENT = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 PRELUDE = """
 import os, signal, sys, time
@@ -77,7 +77,7 @@ def _start(script: str, *arguments: str, prepare: Callable[[], None] | None = No
 
 
 def _ended(process: subprocess.Popen[str]) -> tuple[str, int]:
-    out, _ = process.communicate(timeout=HOPELESS)
+    out, _ = process.communicate(timeout=PATIENCE)
     return out, process.returncode
 
 

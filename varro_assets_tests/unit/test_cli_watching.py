@@ -19,10 +19,10 @@ from varro_assets.defs.unattended.reloading import Unloaded
 from varro_assets.engine.server.server_folder import Endpoint
 from varro_assets.errors import EmbeddedServerError, WebServerUnavailable
 from varro_assets.settings import Settings
+from varro_assets_tests.postgres_fixture import PATIENCE
 from varro_assets_tests.scripted_server import Reply, ScriptedServer
 
 GONE = Unloaded("DagsterUserCodeUnreachableError", "Could not reach user code server.")
-HOPELESS = 240
 BROKEN = Unloaded("ConfigurationError", "varro.toml says nonsense")
 
 
@@ -151,15 +151,15 @@ def test_postgres_is_not_wanted_any_more_once_the_watch_is_left(
     class StandsStill(Postgres):
         def revive(self, wanted: Callable[[], bool]) -> Endpoint | None:
             inside.set()
-            assert left.wait(HOPELESS)
+            assert left.wait(PATIENCE)
             answers.append(wanted())
             return None
 
     watch = Watch("http://127.0.0.1:1", StandsStill([], 20001), 20001, Dagster(), print)  # type: ignore[arg-type]
     with watch:
-        assert inside.wait(HOPELESS)
+        assert inside.wait(PATIENCE)
     left.set()
-    watch._thread.join(HOPELESS)
+    watch._thread.join(PATIENCE)
     assert answers == [False]
 
 

@@ -19,9 +19,8 @@ import requests
 
 from varro_assets.cli import simulator_lease
 from varro_assets.simulator import Universe
+from varro_assets_tests.postgres_fixture import PATIENCE
 
-HOPELESS = 240
-"""Seconds; ends only what would never end: a busy machine may hold anybody up for long."""
 OWNER = """
 import signal, subprocess, sys
 from pathlib import Path
@@ -47,13 +46,13 @@ def entered(stack: ExitStack, folder: Path, told: Callable[[str], None] = pytest
 
 def answers(url: str) -> bool:
     try:
-        return requests.get(f"{url}/subjects", timeout=HOPELESS).ok
+        return requests.get(f"{url}/subjects", timeout=PATIENCE).ok
     except requests.ConnectionError:
         return False
 
 
 def until(reached: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + HOPELESS
+    deadline = time.monotonic() + PATIENCE
     while not reached():
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -86,14 +85,14 @@ def test_what_was_published_stays_published(folder: Path) -> None:
         control = url.removesuffix("/v1") + "/_simulator"
         periods = len(_periods(url))
         body = {"kind": "publish_period", "table": "FOLK1A"}
-        assert requests.post(f"{control}/publish", json=body, timeout=HOPELESS).ok
+        assert requests.post(f"{control}/publish", json=body, timeout=PATIENCE).ok
         first.close()
         until(lambda: answers(url))
         assert len(_periods(url)) == periods + 1
 
 
 def _periods(url: str) -> list[object]:
-    found = requests.get(f"{url}/tableinfo/FOLK1A", params={"format": "JSON"}, timeout=HOPELESS).json()
+    found = requests.get(f"{url}/tableinfo/FOLK1A", params={"format": "JSON"}, timeout=PATIENCE).json()
     return next(variable["values"] for variable in found["variables"] if variable["time"])
 
 
@@ -104,7 +103,7 @@ def test_one_that_comes_before_the_borrower_goes_on_serves_where_the_borrower_as
     inherit = simulator_lease._Lease._inherit
 
     def stalled(borrower: simulator_lease._Lease) -> None:
-        released.wait(HOPELESS)
+        released.wait(PATIENCE)
         inherit(borrower)
 
     with ExitStack() as first, ExitStack() as second, ExitStack() as third:
@@ -126,7 +125,7 @@ def test_two_at_once_have_one_publisher(folder: Path, monkeypatch: pytest.Monkey
 
     def slowly() -> Universe:
         """The first stands still, before it has said where it serves, until the second has looked."""
-        assert looks.wait(HOPELESS)
+        assert looks.wait(PATIENCE)
         return made()
 
     def looked(address: Path) -> str | None:
@@ -140,7 +139,7 @@ def test_two_at_once_have_one_publisher(folder: Path, monkeypatch: pytest.Monkey
     def command() -> None:
         with ExitStack() as stack:
             urls.append(entered(stack, folder, told=lambda _text: None))
-            over.wait(HOPELESS)
+            over.wait(PATIENCE)
 
     monkeypatch.setattr(Universe, "demo", slowly)
     monkeypatch.setattr(simulator_lease, "_answering", looked)
@@ -148,7 +147,7 @@ def test_two_at_once_have_one_publisher(folder: Path, monkeypatch: pytest.Monkey
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(HOPELESS)
+        thread.join(PATIENCE)
     assert len(urls) == 2
     assert len(set(urls)) == 1
     assert not (folder / "address").exists()
@@ -183,9 +182,9 @@ def test_a_port_that_is_taken_for_a_moment_is_waited_for(folder: Path, monkeypat
             monkeypatch.setattr(simulator_lease, "SILENT_SECONDS", -1)
             third = threading.Thread(target=_enter_and_leave, args=(folder, told.append, urls.append))
             third.start()
-            assert refused.wait(HOPELESS)
+            assert refused.wait(PATIENCE)
             until(lambda: bool(told))
-        third.join(HOPELESS)
+        third.join(PATIENCE)
         assert not third.is_alive()
     assert urls == [url]
     assert len(told) == 1
@@ -222,7 +221,7 @@ def test_another_process_that_is_killed_leaves_its_address_to_who_borrows(
         if borrowed:
             assert entered(stack, folder) == url
         os.kill(owner.pid, end)
-        owner.wait(HOPELESS)
+        owner.wait(PATIENCE)
         if borrowed:
             until(lambda: answers(url))
         else:
@@ -230,4 +229,4 @@ def test_another_process_that_is_killed_leaves_its_address_to_who_borrows(
             assert (folder / "address").exists() == (end == signal.SIGKILL)
             assert answers(entered(stack, folder))
     assert not (folder / "address").exists()
-    owner.communicate(timeout=HOPELESS)
+    owner.communicate(timeout=PATIENCE)
